@@ -1,0 +1,1 @@
+"""A WebSocket service: live comments and notifications that lose nothing."""

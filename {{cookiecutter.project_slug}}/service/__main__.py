@@ -1,0 +1,103 @@
+"""The commands: `python -m service COMMAND`."""
+
+import argparse
+import sys
+
+from service.development import development_settings, with_secret_key
+from service.settings import Settings, SettingsError, load_settings
+
+
+def main() -> int:
+    """Run one command; a refused argument or setting is one line on stderr."""
+    arguments = _parser().parse_args()
+    try:
+        arguments.run(load_settings(), arguments)
+    except (SettingsError, CommandError) as error:
+        print(f"service: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+class CommandError(Exception):
+    """A command cannot do what it was asked to. The message is one line."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m service", description="The WebSocket service.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="serve until a signal says stop")
+    serve.set_defaults(run=_serve)
+
+    migrate = commands.add_parser("migrate", help="bring the schema of DATABASE_URL up to date")
+    migrate.set_defaults(run=_migrate)
+
+    token = commands.add_parser("token", help="print a token signed with SECRET_KEY")
+    token.add_argument("--user", required=True, help="the user it is for (the claim sub)")
+    token.add_argument("--ttl", type=_positive, default=3600, metavar="SECONDS", help="how long it is valid (3600)")
+    token.add_argument("--scope", default="", help="what it allows, separated by spaces: notifications:write")
+    token.set_defaults(run=_token)
+    return parser
+
+
+def _serve(settings: Settings, _arguments: argparse.Namespace) -> None:
+    from service.server import serve  # noqa: PLC0415 - the other commands start faster without a server
+
+    with development_settings(settings) as complete:
+        if complete.is_development:
+            _bring_up_to_date(complete)
+            _print_welcome(complete)
+        serve(complete)
+
+
+def _migrate(settings: Settings, _arguments: argparse.Namespace) -> None:
+    _bring_up_to_date(settings)
+
+
+def _bring_up_to_date(settings: Settings) -> None:
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
+    from service.migrations import migrate  # noqa: PLC0415
+
+    try:
+        migrate(settings)
+    except SQLAlchemyError as error:
+        raise CommandError(f"cannot migrate: {str(error).splitlines()[0]}") from None
+
+
+def _token(settings: Settings, arguments: argparse.Namespace) -> None:
+    from service.auth.principal import user_id  # noqa: PLC0415
+    from service.auth.tokens import Tokens  # noqa: PLC0415
+
+    settings = with_secret_key(settings)
+    if not settings.secret_keys:
+        raise CommandError("SECRET_KEY is unset: tokens are made by the identity provider of JWKS_URL")
+    try:
+        user = user_id(arguments.user, settings.jwt_subject_type)
+    except ValueError as error:
+        raise CommandError(f"--user: {error}") from None
+    print(Tokens(settings).issue(user, ttl=arguments.ttl, scopes=arguments.scope))
+
+
+def _print_welcome(settings: Settings) -> None:
+    from service.auth.tokens import Tokens  # noqa: PLC0415
+
+    token = Tokens(settings).issue(1 if settings.jwt_subject_type == "integer" else "one", ttl=86_400)
+    address = f"localhost:{settings.port}"
+    print(
+        f"\n  Page    http://{address}/\n"
+        f"  Token   {token}\n"
+        f"  Client  .venv/bin/python -m websockets 'ws://{address}/ws/live-comments/1?token={token}'\n",
+        flush=True,
+    )
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value <= 0:
+        raise ValueError
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

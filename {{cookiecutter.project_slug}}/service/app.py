@@ -1,0 +1,68 @@
+"""The application, put together."""
+
+import tomllib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from service.auth.tokens import Tokens
+from service.database import Database
+from service.development import with_secret_key
+from service.endpoints import DEMO_ROUTERS, ROUTERS, health
+from service.errors import answer_problems
+from service.observability.logs import configure_logging
+from service.observability.metrics import Metrics
+from service.observability.requests import RequestLog
+from service.readiness import Readiness
+from service.realtime.broker import Broker
+from service.realtime.broker.postgres import PostgresBroker
+from service.realtime.broker.valkey import ValkeyBroker
+from service.realtime.engine import Engine
+from service.settings import Settings, load_settings
+
+_PROJECT = Path(__file__).parent.parent / "pyproject.toml"
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The ASGI application. Without arguments it reads the environment, for servers that take a factory.
+
+    Raises:
+        SettingsError: The settings cannot work.
+    """
+    settings = with_secret_key(settings or load_settings())
+    configure_logging(settings)
+    metrics = Metrics()
+    database = Database(settings, metrics)
+    engine = Engine(settings, metrics, database, _broker(settings, metrics), Tokens(settings))
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with engine.running():
+            yield
+        await database.close()
+
+    project = tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]
+    app = FastAPI(
+        title=project["name"],
+        description=project["description"],
+        version=project["version"],
+        lifespan=lifespan,
+        redirect_slashes=False,
+        redoc_url=None,
+    )
+    app.state.engine = engine
+    app.state.readiness = Readiness(engine)
+    app.add_middleware(RequestLog, metrics=metrics)
+    answer_problems(app)
+    for router in [health.router, *ROUTERS, *(DEMO_ROUTERS if settings.demo else [])]:
+        app.include_router(router)
+    return app
+
+
+def _broker(settings: Settings, metrics: Metrics) -> Broker:
+    if settings.valkey_url is not None:
+        return ValkeyBroker(settings.valkey_url.get_secret_value(), metrics)
+    assert settings.database_url is not None
+    return PostgresBroker(settings.database_url.get_secret_value(), metrics)

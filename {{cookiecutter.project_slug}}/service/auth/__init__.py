@@ -1,0 +1,1 @@
+"""Who is there: from a handshake or a request to a principal."""

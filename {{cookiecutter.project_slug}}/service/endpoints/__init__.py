@@ -1,0 +1,8 @@
+"""The endpoints. Yours go here: one file each, listed below."""
+
+from fastapi import APIRouter
+
+from service.endpoints import comments, demo, live_comments, notifications
+
+ROUTERS: list[APIRouter] = [live_comments.router, notifications.router, comments.router]
+DEMO_ROUTERS: list[APIRouter] = [demo.router]

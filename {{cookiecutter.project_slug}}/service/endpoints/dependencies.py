@@ -1,0 +1,34 @@
+"""What endpoints may ask for, as parameter types."""
+
+from typing import Annotated
+
+from fastapi import Depends, Path, Query
+from fastapi.requests import HTTPConnection
+
+from service.comments import Comments as _Comments
+from service.notifications import Notifications as _Notifications
+from service.realtime.router import engine_of
+from service.settings import Settings
+from service.wire import BIGGEST_INTEGER
+
+
+def _comments(connection: HTTPConnection) -> _Comments:
+    engine = engine_of(connection)
+    return _Comments(engine.database, engine.broker, engine.settings)
+
+
+def _notifications(connection: HTTPConnection) -> _Notifications:
+    engine = engine_of(connection)
+    return _Notifications(engine.database, engine.broker)
+
+
+def _settings(connection: HTTPConnection) -> Settings:
+    return engine_of(connection).settings
+
+
+CurrentSettings = Annotated[Settings, Depends(_settings)]
+Comments = Annotated[_Comments, Depends(_comments)]
+Notifications = Annotated[_Notifications, Depends(_notifications)]
+
+PostId = Annotated[int, Path(ge=0, le=BIGGEST_INTEGER)]
+Position = Annotated[int | None, Query(ge=0, le=BIGGEST_INTEGER, description="Send what came after this `seq` first")]

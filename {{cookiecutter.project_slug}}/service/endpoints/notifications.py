@@ -1,0 +1,46 @@
+"""Notifications: pushed to every connection of their user, created by other services."""
+
+from fastapi import Depends
+from pydantic import BaseModel, ConfigDict
+
+from service.auth.principal import user_id
+from service.auth.requests import requires_scope
+from service.endpoints.dependencies import CurrentSettings, Notifications, Position
+from service.messages import Ack, Notification, StoredNotification
+from service.problems import Problem
+from service.realtime.router import AuthenticatedConnection, Endpoints
+from service.wire import StorableJson, Text, UserId
+
+router = Endpoints()
+
+
+@router.websocket("/ws/notifications")
+async def notifications(
+    connection: AuthenticatedConnection[Ack, Notification], notifications: Notifications, after: Position = None
+) -> None:
+    """See your notifications and acknowledge them."""
+
+    async def mark_read(ack: Ack) -> None:
+        await notifications.mark_read(connection.user_id, ack.seq)
+
+    async with connection.subscribed(notifications.stream(connection.user_id), after):
+        await connection.serve(mark_read)
+
+
+class NewNotification(BaseModel):
+    """Whom to notify, and of what."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    user_id: UserId
+    data: dict[Text, StorableJson]
+
+
+@router.post("/api/notifications", status_code=201, dependencies=[Depends(requires_scope("notifications:write"))])
+async def notify(new: NewNotification, notifications: Notifications, settings: CurrentSettings) -> StoredNotification:
+    """Store a notification and push it to all connections of its user."""
+    try:
+        user = user_id(new.user_id, settings.jwt_subject_type)
+    except ValueError as error:
+        raise Problem("invalid_request", f"user_id: {error}", status=422) from None
+    return await notifications.add(user, new.data)

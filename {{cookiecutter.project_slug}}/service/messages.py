@@ -1,0 +1,70 @@
+"""The messages of your endpoints: what clients send, what the service answers, and what it pushes."""
+
+from typing import Annotated, Literal
+
+from pydantic import JsonValue, StringConstraints
+
+from service.wire import Answer, ClientId, Message, Sequence, Text, Time, Typed, UserId
+
+
+class Received(Message):
+    """The answer of `/ws/json`."""
+
+    received: JsonValue
+    status: Literal["ok"] = "ok"
+
+
+class NewComment(Message):
+    """Store a comment. The same `client_id` again stores nothing and answers the same `comment_id`."""
+
+    type: Literal["new_comment"] = "new_comment"
+    body: Annotated[Text, StringConstraints(min_length=1)]
+    client_id: ClientId | None = None
+
+
+class CommentCreated(Answer):
+    """The comment is stored."""
+
+    type: Literal["comment_created"] = "comment_created"
+    comment_id: int
+    seq: Sequence
+    client_id: str | None = None
+
+
+class StoredComment(Message):
+    """A comment as history returns it."""
+
+    comment_id: int
+    seq: Sequence
+    post_id: int
+    author_id: UserId
+    body: str
+    created_at: Time
+
+
+class Comment(StoredComment, Typed):
+    """Somebody else's comment on the post."""
+
+    type: Literal["comment"] = "comment"
+
+
+class Ack(Message):
+    """Everything up to `seq` has been read."""
+
+    type: Literal["ack"] = "ack"
+    seq: Sequence
+
+
+class StoredNotification(Message):
+    """A notification as it was stored."""
+
+    id: int
+    seq: Sequence
+    data: dict[str, JsonValue]
+    created_at: Time
+
+
+class Notification(StoredNotification, Typed):
+    """Something for this user."""
+
+    type: Literal["notification"] = "notification"

@@ -1,0 +1,57 @@
+"""The tables."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import BigInteger, DateTime, Identity, String, Text, UniqueConstraint, func
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Model(DeclarativeBase):
+    """Of every table."""
+
+    type_annotation_map: ClassVar = {int: BigInteger, datetime: DateTime(timezone=True), dict[str, Any]: JSONB}
+
+
+class StreamModel(Model):
+    """How far each stream has come: its row is locked by whoever appends, so `seq` has no gaps and commits in order."""
+
+    __tablename__ = "streams"
+    __table_args__ = ({"postgresql_with": {"fillfactor": 50}},)
+
+    name: Mapped[str] = mapped_column(String(300), primary_key=True)
+    last_seq: Mapped[int]
+
+
+class CommentModel(Model):
+    """A comment on a post. `connection_id` is the connection it came from, as in the logs."""
+
+    __tablename__ = "comments"
+    __table_args__ = (
+        UniqueConstraint("post_id", "seq"),
+        UniqueConstraint("post_id", "author_id", "client_id", name="comments_are_idempotent"),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    post_id: Mapped[int]
+    seq: Mapped[int]
+    author_id: Mapped[str] = mapped_column(String(255))
+    client_id: Mapped[str | None] = mapped_column(String(128))
+    connection_id: Mapped[str | None] = mapped_column(String(32))
+    body: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class NotificationModel(Model):
+    """Something for one user."""
+
+    __tablename__ = "notifications"
+    __table_args__ = (UniqueConstraint("user_id", "seq"),)
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    user_id: Mapped[str] = mapped_column(String(255))
+    seq: Mapped[int]
+    data: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    read_at: Mapped[datetime | None]

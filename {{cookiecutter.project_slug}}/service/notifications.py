@@ -1,0 +1,89 @@
+"""Notifications of users: one operation, one transaction that stores and publishes."""
+
+from functools import partial
+from typing import Any
+
+from sqlalchemy import bindparam, func, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB
+
+from service.cancellation import uninterrupted
+from service.database import Database, Row
+from service.messages import Notification, StoredNotification
+from service.models import NotificationModel
+from service.realtime.broker import Broker
+from service.realtime.streams import NOTIFY_LIMIT, Event, Stream, time_of
+from service.wire import UserId
+
+_ADD_NOTIFICATION = text(f"""
+    WITH stream AS (
+        INSERT INTO streams (name, last_seq) VALUES (:stream, 1)
+        ON CONFLICT (name) DO UPDATE SET last_seq = streams.last_seq + 1
+        RETURNING last_seq
+    ), added AS (
+        INSERT INTO notifications (user_id, seq, data, created_at)
+        SELECT :user_id, last_seq, :data, clock_timestamp() FROM stream
+        RETURNING *
+    ), event AS (
+        SELECT *, row_to_json(added)::text AS payload FROM added
+    )
+    SELECT *, CASE
+        WHEN :channel = '' THEN NULL
+        WHEN octet_length(payload) > {NOTIFY_LIMIT} THEN pg_notify(:channel, json_build_object('seq', seq)::text)::text
+        ELSE pg_notify(:channel, payload)::text
+    END AS published FROM event
+""").bindparams(bindparam("data", type_=JSONB))  # noqa: S608 - the only thing put in is a number
+
+
+class Notifications:
+    """The notifications of all users."""
+
+    def __init__(self, database: Database, broker: Broker) -> None:
+        self._database = database
+        self._broker = broker
+
+    def stream(self, user: UserId) -> Stream:
+        """The notifications of one user, to subscribe to."""
+        return Stream(f"notifications:{user}", _event, partial(self._events, str(user)))
+
+    async def add(self, user: UserId, data: dict[str, Any]) -> StoredNotification:
+        """Store a notification and publish it to all connections of its user; raises Unavailable."""
+        stream = f"notifications:{user}"
+        parameters = {
+            "stream": stream,
+            "channel": self._broker.channel(stream) or "",
+            "user_id": str(user),
+            "data": data,
+        }
+        with uninterrupted():
+            row = (await self._database.execute(_ADD_NOTIFICATION, parameters))[0]
+            await self._broker.publish(stream, row["payload"])
+        return StoredNotification(**_fields(row))
+
+    async def mark_read(self, user: UserId, seq: int) -> None:
+        """Mark everything up to `seq` as read; raises Unavailable."""
+        await self._database.execute(
+            update(NotificationModel)
+            .where(
+                NotificationModel.user_id == str(user),
+                NotificationModel.seq <= seq,
+                NotificationModel.read_at.is_(None),
+            )
+            .values(read_at=func.now())
+        )
+
+    async def _events(self, user: str, after: int, limit: int) -> list[Event]:
+        rows = await self._database.execute(
+            select(NotificationModel.__table__)
+            .where(NotificationModel.user_id == user, NotificationModel.seq > after)
+            .order_by(NotificationModel.seq)
+            .limit(limit)
+        )
+        return [_event(row) for row in rows]
+
+
+def _event(row: Row) -> Event:
+    return Event(row["seq"], Notification(**_fields(row)))
+
+
+def _fields(row: Row) -> dict[str, Any]:
+    return {"id": row["id"], "seq": row["seq"], "data": row["data"], "created_at": time_of(row["created_at"])}

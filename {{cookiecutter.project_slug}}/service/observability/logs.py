@@ -1,0 +1,63 @@
+"""Structured logs: one line an event, JSON outside development, never a token in any of them."""
+
+import logging
+import re
+import sys
+from typing import Any
+
+import structlog
+
+from service.settings import Settings
+
+_SECRETS = re.compile(
+    r"(?P<jwt>eyJ[\w-]{4,}\.[\w-]+\.[\w-]*)"
+    r"|(?P<query>(?<=token=)[^&\s\"'\\]+|(?<=ticket=)[^&\s\"'\\]+)"
+    r"|(?P<bearer>(?<=bearer[ .])[^\s\"',\\]+)"
+    r"|(?P<password>(?<=://)[^/@\s:]*:[^@\s]+(?=@))",
+    re.IGNORECASE,
+)
+
+_SHARED: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.ExtraAdder(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+
+
+def redact(text: str) -> str:
+    """`text` without tokens, tickets and passwords: the last defence, the first is not to log them."""
+    return _SECRETS.sub("[redacted]", text)
+
+
+class _RedactingFormatter(structlog.stdlib.ProcessorFormatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+def configure_logging(settings: Settings) -> None:
+    """Send everything that this process logs, the libraries' lines included, through one handler to stderr."""
+    if settings.logs_as_json:
+        rendering: list[Any] = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    else:
+        rendering = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        _RedactingFormatter(
+            foreign_pre_chain=_SHARED,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_SHARED,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )

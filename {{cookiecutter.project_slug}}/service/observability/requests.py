@@ -1,0 +1,42 @@
+"""One log line and one measurement for each HTTP request; never its query, which may hold a token."""
+
+from time import perf_counter
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.observability.metrics import Metrics
+
+_FREQUENT = {"/healthz", "/readyz", "/metrics"}
+
+_logger = structlog.get_logger(__name__)
+
+
+class RequestLog:
+    """ASGI middleware; WebSockets pass untouched."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start = perf_counter()
+        status = 500
+
+        async def watch(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        finally:
+            seconds = perf_counter() - start
+            route = getattr(scope.get("route"), "path", "none")
+            self._metrics.http_requests.labels(scope["method"], route, status).observe(seconds)
+            log = _logger.debug if scope["path"] in _FREQUENT else _logger.info
+            log("request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 1))

@@ -1,0 +1,136 @@
+"""Events by Valkey (or Redis) publish and subscribe: sent after the commit, read from the table if one is lost."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+from valkey.asyncio import Valkey
+from valkey.asyncio.client import PubSub
+from valkey.exceptions import ValkeyError
+
+from service.database import after_commit
+from service.observability.metrics import Metrics
+from service.realtime.backoff import Backoff
+from service.realtime.broker import Receive
+
+_TIMEOUT = 2.0
+_PROBE_SECONDS = 5.0
+_LAST = "service:subscribed"
+"""A channel that is subscribed to after all others, so that its confirmation says that all are."""
+_LOST = (ValkeyError, OSError, TimeoutError)
+
+_logger = structlog.get_logger(__name__)
+
+
+class ValkeyBroker:
+    """One connection that listens to the topics with subscribers in this process, and a pool that publishes."""
+
+    def __init__(self, url: str, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._client: Valkey = Valkey.from_url(
+            url, decode_responses=True, socket_connect_timeout=_TIMEOUT, socket_timeout=_TIMEOUT, socket_keepalive=True
+        )
+        self._topics: set[str] = set()
+        self._unwanted: set[str] = set()
+        self._confirmed: dict[str, asyncio.Future[None]] = {}
+        self._subscriptions: PubSub | None = None
+        self._connected = False
+
+    @property
+    def connected(self) -> bool:
+        return self._connected
+
+    def channel(self, topic: str) -> str | None:  # noqa: ARG002
+        return None
+
+    async def publish(self, topic: str, payload: str) -> None:
+        try:
+            await self._client.publish(topic, payload)
+        except _LOST as error:
+            _logger.warning("publish_failed", topic=topic, error=str(error))
+
+    async def notify(self, session: AsyncSession, topic: str, payload: str) -> None:
+        after_commit(session, lambda: self.publish(topic, payload))
+
+    async def listen(self, topics: Iterable[str]) -> None:
+        wanted = tuple(topics)
+        self._topics.update(wanted)
+        self._unwanted.difference_update(wanted)
+        confirmations = [self._confirmation(topic) for topic in wanted]
+        missing = [topic for topic in wanted if not self._confirmation(topic).done()]
+        if self._subscriptions is not None and missing:
+            try:
+                await self._subscriptions.subscribe(*missing)
+            except _LOST as error:
+                _logger.debug("subscribe_failed", error=str(error))  # `run` reconnects and subscribes to all
+        await asyncio.gather(*map(asyncio.shield, confirmations))
+
+    def forget(self, topic: str) -> None:
+        self._topics.discard(topic)
+        self._unwanted.add(topic)
+
+    async def run(self, receive: Receive, resumed: Callable[[], None]) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                async with self._client.pubsub() as subscriptions:
+                    self._unwanted.clear()
+                    self._confirmed = {topic: future for topic, future in self._confirmed.items() if not future.done()}
+                    await subscriptions.subscribe(*self._topics, _LAST)
+                    self._subscriptions = subscriptions
+                    await self._receive_all(subscriptions, receive, resumed, backoff)
+            except _LOST as error:
+                if self._connected:
+                    self._metrics.broker_reconnects.inc()
+                    _logger.warning("broker_lost", error=str(error))
+            finally:
+                self._subscriptions = None
+                self._set_connected(False)
+            await backoff.wait()
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def _receive_all(
+        self, subscriptions: PubSub, receive: Receive, resumed: Callable[[], None], backoff: Backoff
+    ) -> None:
+        while True:
+            message = await subscriptions.get_message(timeout=_PROBE_SECONDS)
+            if message is None:
+                await subscriptions.ping()
+                message = await subscriptions.get_message(timeout=_TIMEOUT)
+                if message is None:
+                    raise TimeoutError("no answer to a ping")
+            match message:
+                case {"type": "message", "channel": topic, "data": payload}:
+                    receive(topic, payload)
+                case {"type": "subscribe", "channel": topic} if topic == _LAST:
+                    self._set_connected(True)
+                    backoff.reset()
+                    resumed()
+                case {"type": "subscribe", "channel": topic}:
+                    self._confirm(topic)
+            if self._unwanted:
+                await self._unsubscribe(subscriptions)
+
+    async def _unsubscribe(self, subscriptions: PubSub) -> None:
+        unwanted, self._unwanted = self._unwanted, set()
+        for topic in unwanted:
+            self._confirmed.pop(topic, None)
+        await subscriptions.unsubscribe(*unwanted)
+
+    def _confirmation(self, topic: str) -> asyncio.Future[None]:
+        if topic not in self._confirmed:
+            self._confirmed[topic] = asyncio.get_running_loop().create_future()
+        return self._confirmed[topic]
+
+    def _confirm(self, topic: Any) -> None:
+        confirmation = self._confirmation(topic)
+        if not confirmation.done():
+            confirmation.set_result(None)
+
+    def _set_connected(self, connected: bool) -> None:
+        self._connected = connected
+        self._metrics.broker_connected.set(connected)

@@ -1,0 +1,66 @@
+"""The connections of this process, and whether it takes one more."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from service.problems import Refusal
+from service.settings import Settings
+from service.wire import UserId
+
+if TYPE_CHECKING:
+    from service.realtime.connection import Connection
+
+
+def draining() -> Refusal:
+    message = "This process is stopping: connect again."
+    return Refusal(503, "draining", message, close_code=1013, headers={"Retry-After": "1"})
+
+
+class Connections:
+    """The open connections of this process, within `MAX_CONNECTIONS` and `MAX_CONNECTIONS_PER_USER`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._most = settings.max_connections
+        self._most_per_user = settings.max_connections_per_user
+        self._open: set[Connection[Any, Any]] = set()
+        self._of_user: Counter[UserId] = Counter()
+        self.draining = False
+
+    def __iter__(self) -> Iterator["Connection[Any, Any]"]:
+        return iter(tuple(self._open))
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @contextmanager
+    def admitted(self, connection: "Connection[Any, Any]") -> Iterator[None]:
+        """Count a connection while the block runs.
+
+        Raises:
+            Refusal: 503 `draining` or `at_capacity`, 429 `too_many_connections`.
+        """
+        user = connection.principal.user_id if connection.principal else None
+        self._check(user)
+        self._open.add(connection)
+        if user is not None:
+            self._of_user[user] += 1
+        try:
+            yield
+        finally:
+            self._open.discard(connection)
+            if user is not None:
+                self._of_user[user] -= 1
+                if not self._of_user[user]:
+                    del self._of_user[user]
+
+    def _check(self, user: UserId | None) -> None:
+        if self.draining:
+            raise draining()
+        if len(self._open) >= self._most:
+            message = "This process has as many connections as it may: connect again later."
+            raise Refusal(503, "at_capacity", message, close_code=1013, headers={"Retry-After": "5"})
+        if user is not None and self._of_user[user] >= self._most_per_user:
+            message = f"A user may have {self._most_per_user} connections here."
+            raise Refusal(429, "too_many_connections", message, close_code=1013, headers={"Retry-After": "5"})

@@ -1,0 +1,56 @@
+"""Streams: numbered events that a database keeps and subscribers follow."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from sqlalchemy import select
+
+from service.database import Database, Row
+from service.models import StreamModel
+from service.realtime.frames import Frame, frame_of
+from service.wire import Message
+
+HISTORY_LIMIT = 1000
+"""How many missed events a connection is sent; beyond it fetches them by HTTP."""
+
+NOTIFY_LIMIT = 7900
+"""Bytes; a larger event is announced by its `seq` alone, and each process reads it once (NOTIFY carries < 8,000)."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One committed event. `origin` is the connection that caused it, which gets its own answer instead."""
+
+    seq: int
+    message: Message
+    origin: str | None = None
+
+    @cached_property
+    def frame(self) -> Frame:
+        return frame_of(self.message)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What the engine has to know of a domain's stream.
+
+    `name` is its row in the table `streams` and its topic at the broker. `event` makes an event of the row that the
+    broker carried, and `read` returns the events after a position, oldest first, at most as many as it is told.
+    """
+
+    name: str
+    event: Callable[[Row], Event]
+    read: Callable[[int, int], Awaitable[Sequence[Event]]]
+
+
+async def read_positions(database: Database, names: Sequence[str]) -> Mapping[str, int]:
+    """The last `seq` of each of the named streams that has one; raises Unavailable."""
+    rows = await database.execute(select(StreamModel.name, StreamModel.last_seq).where(StreamModel.name.in_(names)))
+    return {row["name"]: row["last_seq"] for row in rows}
+
+
+def time_of(value: datetime | str) -> datetime:
+    """A time of a row, which is a text when the row came through a broker."""
+    return datetime.fromisoformat(value) if isinstance(value, str) else value

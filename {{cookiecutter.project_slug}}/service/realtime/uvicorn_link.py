@@ -1,0 +1,243 @@
+"""The link on uvicorn: a subclass of its WebSocket protocol that puts frames on the socket itself.
+
+It touches what uvicorn does not document, hence `check_uvicorn` and the pinned range in pyproject.toml. What it adds:
+
+- Reading goes on while a handler is busy, so pongs and closes are seen; uvicorn pauses after one message.
+- A closing handshake that the client does not finish ends with `abort()`; uvicorn's `close()` waits for a flush that
+  never comes to a client that does not read, and so kept the socket, the task and the process alive.
+- Frames go to the socket without passing through ASGI messages, which halves the cost of a fan-out.
+- The handshake line, which may hold a token, is not logged.
+"""
+
+import logging
+import socket
+from asyncio.transports import BaseTransport
+from typing import Any
+
+import uvicorn
+from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame as ReceivedFrame
+from websockets.http11 import Request
+
+from service.realtime.frames import Frame
+from service.realtime.link import EXTENSION, Receiver
+
+_LINGER = 2.0
+"""Seconds that a client gets to take our answer to its own close, or the reason why we broke with it."""
+_HIGH_WATER = 65_536
+"""Bytes waiting to be sent from which a link is congested (asyncio's default)."""
+
+_logger = logging.getLogger("service.uvicorn")
+_logger.setLevel(logging.WARNING)
+
+
+class UvicornLink(WebSocketsSansIOProtocol):
+    """A `Link` that is the protocol of its own socket."""
+
+    can_ping = True
+    max_outbox_bytes = 1_048_576
+    user_timeout = 0.0
+    """Seconds after which the kernel gives up on a client that acknowledges nothing; 0 leaves it to the kernel."""
+
+    _receiver: Receiver | None = None
+    _is_open = False
+    _write_paused = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.logger = _logger
+        self.conn.logger = _logger
+        self.conn.debug = False
+
+    # What the engine calls
+
+    def attach(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self._is_open = not self.disconnected
+
+    def write(self, frame: Frame) -> None:
+        if not self._is_open:
+            return
+        if self._write_paused and self.buffered() + len(frame.wire) > self.max_outbox_bytes:
+            assert self._receiver is not None
+            self._receiver.overflowed()
+        else:
+            self.transport.write(frame.wire)
+
+    def ping(self) -> None:
+        if self._is_open:
+            self.conn.send_ping(b"")
+            self._send_control_frames()
+
+    @property
+    def congested(self) -> bool:
+        return self._write_paused
+
+    async def drained(self) -> None:
+        await self.writable.wait()
+
+    def buffered(self) -> int:
+        return self.transport.get_write_buffer_size()
+
+    def pause_reading(self) -> None:
+        if not self.read_paused and not self.transport.is_closing():
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self.read_paused and not self.transport.is_closing():
+            self.read_paused = False
+            self.transport.resume_reading()
+
+    def close(self, code: int, reason: str, abort_after: float) -> None:
+        if not self._is_open:
+            return
+        self._is_open = False
+        self.conn.send_close(code, reason)
+        self._send_control_frames()
+        self.close_sent = True
+        self.resume_reading()
+        self._abort_after(abort_after)
+
+    def abort(self) -> None:
+        self._is_open = False
+        if self.transport is not None:
+            self.transport.abort()
+
+    async def finish(self) -> None:
+        """The transport writes by itself, and a timer ends the closing handshake."""
+
+    # What uvicorn calls
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)
+        self.transport.set_write_buffer_limits(high=min(_HIGH_WATER, self.max_outbox_bytes))
+        if self.user_timeout and hasattr(socket, "TCP_USER_TIMEOUT"):
+            milliseconds = int(self.user_timeout * 1000)
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            self.scope["extensions"][EXTENSION] = self  # type: ignore[index, assignment, typeddict-unknown-key, unused-ignore]
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self.handshake_complete = True  # uvicorn logs a refused handshake as one that the application forgot
+
+    def data_received(self, data: bytes) -> None:
+        if self._receiver is not None:
+            self._receiver.heard()
+        super().data_received(data)
+
+    def send_receive_event_to_app(self) -> None:
+        if self._receiver is None:
+            super().send_receive_event_to_app()
+            return
+        data = b"".join(self.frames)
+        self.frames = []
+        if not self._is_open:
+            return
+        if self.curr_msg_data_type == "bytes":
+            self._receiver.received(data)
+            return
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            self.conn.fail(1007, "invalid UTF-8")
+            self.handle_parser_exception()
+        else:
+            self._receiver.received(text)
+
+    def handle_cont(self, event: ReceivedFrame) -> None:
+        if event.data or event.fin:  # empty fragments cost their sender nothing and must not cost us memory
+            super().handle_cont(event)
+
+    def handle_ping(self) -> None:
+        pong = self.conn.data_to_send()
+        if not self._write_paused:  # a client that does not read gets no pongs piled up
+            self.transport.write(b"".join(pong))
+
+    def handle_close(self, event: ReceivedFrame) -> None:
+        super().handle_close(event)
+        assert self.conn.close_rcvd is not None
+        self._end(self.conn.close_rcvd.code)
+
+    def handle_parser_exception(self) -> None:
+        """Say why and go on reading until the client has taken it: closing at once would reset the connection."""
+        if self.close_sent:
+            self.conn.data_to_send()
+            return
+        assert self.conn.close_sent is not None
+        self._send_control_frames()
+        self.close_sent = True
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": self.conn.close_sent.code})
+        self._end(self.conn.close_sent.code)
+
+    def eof_received(self) -> None:
+        super().eof_received()
+        self._end(1006)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._is_open = False
+        if self._receiver is not None:
+            self._receiver.ended(1006)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._write_paused = True
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._write_paused = False
+
+    # The way out
+
+    def _end(self, code: int) -> None:
+        self._is_open = False
+        self._abort_after(_LINGER)
+        if self._receiver is not None:
+            self._receiver.ended(code)
+
+    def _abort_after(self, seconds: float) -> None:
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+        self.close_timer = None if self.disconnected else self.loop.call_later(seconds, self.transport.abort)
+
+    def _send_control_frames(self) -> None:
+        self.transport.write(b"".join(self.conn.data_to_send()))
+
+
+def link_class(max_outbox_bytes: int, user_timeout: float) -> type[UvicornLink]:
+    """The class to pass to uvicorn as `ws`."""
+    limits = {"max_outbox_bytes": max_outbox_bytes, "user_timeout": user_timeout}
+    return type("ConfiguredUvicornLink", (UvicornLink,), limits)
+
+
+_METHODS = {
+    "connection_made", "connection_lost", "data_received", "eof_received", "pause_writing", "resume_writing",
+    "handle_connect", "handle_cont", "handle_ping", "handle_close", "handle_parser_exception",
+    "send_receive_event_to_app",
+}  # fmt: skip
+_ATTRIBUTES = {
+    "close_sent", "close_timer", "conn", "curr_msg_data_type", "disconnected", "frames", "logger", "loop", "queue",
+    "read_paused", "transport", "writable",
+}  # fmt: skip
+
+
+def check_uvicorn() -> None:
+    """Refuse to run on a uvicorn whose internals are not the ones `UvicornLink` was written for.
+
+    Raises:
+        RuntimeError: It names what is missing.
+    """
+    set_in_init = set(WebSocketsSansIOProtocol.__init__.__code__.co_names)
+    missing = {name for name in _METHODS if name not in vars(WebSocketsSansIOProtocol)} | (_ATTRIBUTES - set_in_init)
+    if missing:
+        raise RuntimeError(
+            f"uvicorn {uvicorn.__version__} lacks what the WebSocket engine builds on: {', '.join(sorted(missing))}. "
+            "Install the versions pinned in service/requirements.txt."
+        )

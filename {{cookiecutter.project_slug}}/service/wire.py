@@ -1,0 +1,145 @@
+"""The wire's own vocabulary: what every message is made of, and the messages the engine itself sends and takes.
+
+Times are ISO 8601 in UTC. A field that is not described is refused, so that a misspelt one is noticed.
+"""
+
+from datetime import UTC, datetime
+from math import isfinite
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+
+BIGGEST_INTEGER = 2**63 - 1
+"""The largest PostgreSQL bigint."""
+
+UserId = int | str
+Sequence = Annotated[int, Field(ge=1, le=BIGGEST_INTEGER, description="Position in its stream: 1, 2, 3… without gaps")]
+Time = Annotated[AwareDatetime, AfterValidator(lambda time: time.astimezone(UTC))]
+
+
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("the NUL character cannot be stored")
+    return text
+
+
+def _storable(value: JsonValue) -> JsonValue:
+    """Refuse what PostgreSQL's jsonb cannot hold: NaN, infinities and NUL characters."""
+    match value:
+        case str():
+            _without_nul(value)
+        case float() if not isfinite(value):
+            raise ValueError("NaN and infinities are not JSON")
+        case list():
+            for item in value:
+                _storable(item)
+        case dict():
+            for key, item in value.items():
+                _without_nul(key)
+                _storable(item)
+    return value
+
+
+Text = Annotated[str, AfterValidator(_without_nul)]
+StorableJson = Annotated[JsonValue, AfterValidator(_storable)]
+ClientId = Annotated[Text, StringConstraints(min_length=1, max_length=128)]
+
+
+class Message(BaseModel):
+    """One JSON object on the wire."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    def encode(self) -> bytes:
+        return self.__pydantic_serializer__.to_json(self)
+
+
+class Answer(Message):
+    """A message whose optional fields are left out when they have no value."""
+
+    def encode(self) -> bytes:
+        return self.__pydantic_serializer__.to_json(self, exclude_none=True)
+
+
+class Typed(Message):
+    """Puts `type` before the fields of another class: `class Comment(StoredComment, Typed)`."""
+
+    type: str
+
+
+class Ping(Message):
+    """Are you there? Sent by either side."""
+
+    model_config = ConfigDict(extra="ignore")
+    type: Literal["ping"] = "ping"
+
+
+class Pong(Message):
+    """I am."""
+
+    model_config = ConfigDict(extra="ignore")
+    type: Literal["pong"] = "pong"
+
+
+class Authenticate(Message):
+    """Go on with this newer token of the same user, before the first one expires."""
+
+    type: Literal["authenticate"] = "authenticate"
+    token: str
+
+
+class Authenticated(Message):
+    """The newer token is in force."""
+
+    type: Literal["authenticated"] = "authenticated"
+    expires_at: Time
+
+
+class Reconnect(Message):
+    """This process is stopping: close follows; come back after the delay."""
+
+    type: Literal["reconnect"] = "reconnect"
+    delay_ms: int
+
+
+class CaughtUp(Message):
+    """Everything missed has been sent; what follows is live."""
+
+    type: Literal["caught_up"] = "caught_up"
+    seq: int
+
+
+class HistoryGap(Message):
+    """Too much was missed to send it here: fetch what came after `after` by HTTP. What follows is live."""
+
+    type: Literal["history_gap"] = "history_gap"
+    after: int
+    seq: int
+
+
+class Error(Answer):
+    """What went wrong. `client_id` names the message that was not processed."""
+
+    type: Literal["error"] = "error"
+    code: str
+    message: str
+    client_id: str | None = None
+
+
+class Refused(Error):
+    """A handshake that was not accepted; `close_code` is the code it would have been closed with."""
+
+    close_code: int
+
+
+def utc(timestamp: float) -> datetime:
+    """A Unix time as the wire writes it."""
+    return datetime.fromtimestamp(timestamp, UTC)
+
+
+def first_problem(errors: list[Any], *, skip: int = 0) -> str:
+    """The first of pydantic's errors as `field: why`, without the first `skip` parts of its place."""
+    error = errors[0]
+    place = ".".join(str(part) for part in error["loc"][skip:])
+    why = str(error["msg"]).removeprefix("Value error, ")
+    return f"{place}: {why}"[:500] if place else why[:500]
