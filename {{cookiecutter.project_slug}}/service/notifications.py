@@ -6,12 +6,15 @@ from typing import Any
 from sqlalchemy import bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 
+from service.auth.principal import user_id
 from service.cancellation import uninterrupted
 from service.database import Database, Row
 from service.messages import Notification, StoredNotification
 from service.models import NotificationModel
+from service.problems import Problem
 from service.realtime.broker import Broker
 from service.realtime.streams import NOTIFY_LIMIT, Event, Stream, time_of
+from service.settings import Settings
 from service.wire import UserId
 
 _ADD_NOTIFICATION = text(f"""
@@ -37,16 +40,25 @@ _ADD_NOTIFICATION = text(f"""
 class Notifications:
     """The notifications of all users."""
 
-    def __init__(self, database: Database, broker: Broker) -> None:
+    def __init__(self, database: Database, broker: Broker, settings: Settings) -> None:
         self._database = database
         self._broker = broker
+        self._subject_type = settings.jwt_subject_type
 
     def stream(self, user: UserId) -> Stream:
         """The notifications of one user, to subscribe to."""
         return Stream(f"notifications:{user}", _event, partial(self._events, str(user)))
 
     async def add(self, user: UserId, data: dict[str, Any]) -> StoredNotification:
-        """Store a notification and publish it to all connections of its user; raises Unavailable."""
+        """Store a notification and publish it to all connections of its user.
+
+        Raises:
+            Problem: `invalid_request`, there can be no such user; `unavailable`, nothing was stored.
+        """
+        try:
+            user = user_id(user, self._subject_type)
+        except ValueError as error:
+            raise Problem("invalid_request", f"user_id: {error}", status=422) from None
         stream = f"notifications:{user}"
         parameters = {
             "stream": stream,

@@ -8,7 +8,6 @@ from fastapi.requests import HTTPConnection
 from service.comments import Comments as _Comments
 from service.notifications import Notifications as _Notifications
 from service.realtime.router import engine_of
-from service.settings import Settings
 from service.wire import BIGGEST_INTEGER
 
 
@@ -19,14 +18,9 @@ def _comments(connection: HTTPConnection) -> _Comments:
 
 def _notifications(connection: HTTPConnection) -> _Notifications:
     engine = engine_of(connection)
-    return _Notifications(engine.database, engine.broker)
+    return _Notifications(engine.database, engine.broker, engine.settings)
 
 
-def _settings(connection: HTTPConnection) -> Settings:
-    return engine_of(connection).settings
-
-
-CurrentSettings = Annotated[Settings, Depends(_settings)]
 Comments = Annotated[_Comments, Depends(_comments)]
 Notifications = Annotated[_Notifications, Depends(_notifications)]
 

@@ -3,11 +3,9 @@
 from fastapi import Depends
 from pydantic import BaseModel, ConfigDict
 
-from service.auth.principal import user_id
 from service.auth.requests import requires_scope
-from service.endpoints.dependencies import CurrentSettings, Notifications, Position
+from service.endpoints.dependencies import Notifications, Position
 from service.messages import Ack, Notification, StoredNotification
-from service.problems import Problem
 from service.realtime.router import AuthenticatedConnection, Endpoints
 from service.wire import StorableJson, Text, UserId
 
@@ -37,10 +35,6 @@ class NewNotification(BaseModel):
 
 
 @router.post("/api/notifications", status_code=201, dependencies=[Depends(requires_scope("notifications:write"))])
-async def notify(new: NewNotification, notifications: Notifications, settings: CurrentSettings) -> StoredNotification:
+async def notify(new: NewNotification, notifications: Notifications) -> StoredNotification:
     """Store a notification and push it to all connections of its user."""
-    try:
-        user = user_id(new.user_id, settings.jwt_subject_type)
-    except ValueError as error:
-        raise Problem("invalid_request", f"user_id: {error}", status=422) from None
-    return await notifications.add(user, new.data)
+    return await notifications.add(new.user_id, new.data)

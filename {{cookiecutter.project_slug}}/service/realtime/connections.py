@@ -3,14 +3,29 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Protocol
 
+from service.auth.principal import Principal
 from service.problems import Refusal
+from service.realtime.heartbeat import Living
+from service.realtime.inbox import Inbox
 from service.settings import Settings
 from service.wire import UserId
 
-if TYPE_CHECKING:
-    from service.realtime.connection import Connection
+
+class Member(Living, Protocol):
+    """A connection, as far as the process's affairs with it go."""
+
+    principal: Principal | None
+    inbox: Inbox
+
+    def close(self, code: int, reason: str = "") -> None: ...
+
+    def give_up(self) -> None: ...
+
+    def say_goodbye(self, delay_ms: int) -> None: ...
+
+    def abort(self) -> None: ...
 
 
 def draining() -> Refusal:
@@ -24,18 +39,18 @@ class Connections:
     def __init__(self, settings: Settings) -> None:
         self._most = settings.max_connections
         self._most_per_user = settings.max_connections_per_user
-        self._open: set[Connection[Any, Any]] = set()
+        self._open: set[Member] = set()
         self._of_user: Counter[UserId] = Counter()
         self.draining = False
 
-    def __iter__(self) -> Iterator["Connection[Any, Any]"]:
+    def __iter__(self) -> Iterator[Member]:
         return iter(tuple(self._open))
 
     def __len__(self) -> int:
         return len(self._open)
 
     @contextmanager
-    def admitted(self, connection: "Connection[Any, Any]") -> Iterator[None]:
+    def admitted(self, connection: Member) -> Iterator[None]:
         """Count a connection while the block runs.
 
         Raises:

@@ -2,10 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -20,9 +19,6 @@ from service.realtime.heartbeat import Heartbeat
 from service.realtime.hub import Hub
 from service.realtime.streams import read_positions
 from service.settings import Settings
-
-if TYPE_CHECKING:
-    from service.realtime.connection import Connection
 
 _SWEEP_SECONDS = 0.25
 _LATE_SECONDS = 0.5
@@ -65,9 +61,6 @@ class Engine:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-
-    def admitted(self, connection: "Connection[Any, Any]") -> AbstractContextManager[None]:
-        return self.connections.admitted(connection)
 
     async def drain(self, seconds: float) -> None:
         await drain(self.connections, self.metrics, seconds)

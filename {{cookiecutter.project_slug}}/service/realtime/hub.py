@@ -1,189 +1,23 @@
-"""The topics of this process: each event of a stream goes, in order and once, to every connection that follows it.
-
-An event that comes in turn is delivered at once. One that does not, because a broker lost, reordered or could not carry
-something, makes the topic read what is missing from its stream's table before it goes on.
-"""
+"""The topics of this process, and their way to the broker and the database."""
 
 import asyncio
-import json
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Protocol
-
-import structlog
 
 from service.observability.metrics import Metrics
 from service.problems import Unavailable
 from service.realtime.backoff import Backoff
 from service.realtime.broker import Broker
-from service.realtime.frames import Frame
-from service.realtime.streams import HISTORY_LIMIT, Event, Stream
+from service.realtime.streams import Stream
+from service.realtime.topic import Topic
 
-_REORDER_SECONDS = 0.05
-"""How long an event that came too early waits for the ones before it."""
 _RECONCILE_SECONDS = 3.0
 """How often the topics are compared with the database, so that a lost last event is not lost for good."""
 _SETTLE_SECONDS = 0.2
 """How long an event that is committed may still be on its way."""
-_RECENT_BYTES = 262_144
-"""How much of a topic's latest events is kept, so that clients that come back cost no query each."""
-
-_logger = structlog.get_logger(__name__)
 
 ReadPositions = Callable[[Sequence[str]], Awaitable[Mapping[str, int]]]
 """The last `seq` of each of the named streams that has one; raises Unavailable."""
-
-
-class Subscriber(Protocol):
-    """Who follows a topic."""
-
-    id: str
-
-    def push(self, frame: Frame) -> None: ...
-
-
-class Topic:
-    """One stream and its subscribers in this process.
-
-    `position` is the last event that the live subscribers have got. It is unknown until the broker listens and the
-    stream's position has been read; what is published after that cannot be missed.
-    """
-
-    def __init__(self, stream: Stream, metrics: Metrics) -> None:
-        self.stream = stream
-        self.members = 0
-        self.live: dict[str, Subscriber] = {}
-        self.position = 0
-        self.opened = asyncio.Event()
-        self._metrics = metrics
-        self._newest = 0
-        self._early: dict[int, Event] = {}
-        self._recent: deque[Event] = deque(maxlen=HISTORY_LIMIT)
-        self._recent_bytes = 0
-        self._reading = asyncio.Lock()
-        self._wanted: list[int] = []
-        self._repair: asyncio.Task[None] | None = None
-
-    def open(self, position: int) -> None:
-        """Go live after `position`."""
-        self.position = position
-        self.opened.set()
-        if self._newest > position:
-            self.repair()
-
-    def receive(self, payload: str) -> None:
-        """Take what the broker carried: an event's row, or for one too large to carry only its `seq`."""
-        row = json.loads(payload)
-        seq = row["seq"]
-        self._newest = max(self._newest, seq)
-        if not self.opened.is_set() or seq <= self.position:
-            return
-        if len(row) > 1:
-            self._early[seq] = self.stream.event(row)
-            self._deliver_in_turn()
-        if self._newest > self.position:
-            self.repair(after=_REORDER_SECONDS if len(row) > 1 and len(self._early) < HISTORY_LIMIT else 0)
-
-    def reconcile(self, last_seq: int) -> None:
-        """Learn that the stream has come to `last_seq`."""
-        self._newest = max(self._newest, last_seq)
-        if self.opened.is_set() and self._newest > self.position:
-            self.repair()
-
-    def repair(self, after: float = 0) -> None:
-        """Read what is missing, unless it arrives within `after` seconds."""
-        if self._repair is None or self._repair.done():
-            self._repair = asyncio.create_task(self._read_missing(after))
-
-    def close(self) -> None:
-        if self._repair is not None:
-            self._repair.cancel()
-
-    async def events_after(self, position: int) -> list[Event]:
-        """The events after `position` up to the topic's own, oldest first, at most `HISTORY_LIMIT`.
-
-        Those who ask at the same time share one query, and later ones the events it found. Waits as long as the
-        database is unavailable.
-        """
-        self._wanted.append(position)
-        try:
-            async with self._reading:
-                if (recent := self._recent_after(position)) is not None:
-                    return recent
-                found = await self._query(min(self._wanted))
-                self._remember_older(found)
-                return [event for event in found if position < event.seq <= self.position]
-        finally:
-            self._wanted.remove(position)
-
-    def _deliver_in_turn(self) -> None:
-        while (event := self._early.pop(self.position + 1, None)) is not None:
-            self._deliver(event)
-
-    def _deliver(self, event: Event) -> None:
-        self.position = event.seq
-        self._remember(event)
-        frame = event.frame
-        origin = self.live.get(event.origin) if event.origin else None
-        for subscriber in self.live.values():
-            if subscriber is not origin:
-                subscriber.push(frame)
-
-    async def _read_missing(self, after: float) -> None:
-        await asyncio.sleep(after)
-        while self.position < self._newest:
-            self._metrics.gaps.inc()
-            found = await self._query(self.position)
-            if not found:
-                _logger.warning("events_missing", topic=self.stream.name, after=self.position, seq=self._newest)
-                self.position = self._newest
-            for event in found:
-                if event.seq > self.position:
-                    self._deliver(event)
-            self._deliver_in_turn()
-            for seq in [seq for seq in self._early if seq <= self.position]:
-                del self._early[seq]
-
-    async def _query(self, after: int) -> Sequence[Event]:
-        backoff = Backoff()
-        while True:
-            self._metrics.history_queries.inc()
-            try:
-                return await self.stream.read(after, HISTORY_LIMIT)
-            except Unavailable:
-                await backoff.wait()
-
-    def _recent_after(self, position: int) -> list[Event] | None:
-        if position >= self.position:
-            return []
-        if not self._recent or self._recent[0].seq > position + 1:
-            return None
-        return [event for event in self._recent if event.seq > position]
-
-    def _remember(self, event: Event) -> None:
-        if self._recent and self._recent[-1].seq + 1 != event.seq:
-            self._recent.clear()
-            self._recent_bytes = 0
-        if len(self._recent) == HISTORY_LIMIT:
-            self._recent_bytes -= len(self._recent[0].frame.payload)
-        self._recent.append(event)
-        self._recent_bytes += len(event.frame.payload)
-        while self._recent_bytes > _RECENT_BYTES:
-            self._recent_bytes -= len(self._recent.popleft().frame.payload)
-
-    def _remember_older(self, found: Sequence[Event]) -> None:
-        oldest_kept = self._recent[0].seq if self._recent else self.position + 1
-        for event in reversed(found):
-            size = len(event.frame.payload)
-            full = len(self._recent) == HISTORY_LIMIT or self._recent_bytes + size > _RECENT_BYTES
-            if event.seq >= oldest_kept:
-                continue
-            if full or event.seq != oldest_kept - 1:
-                return
-            self._recent.appendleft(event)
-            self._recent_bytes += size
-            oldest_kept = event.seq
 
 
 class Hub:

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from sqlalchemy import select
+from sqlalchemy import text
 
 from service.database import Database, Row
-from service.models import StreamModel
 from service.realtime.frames import Frame, frame_of
 from service.wire import Message
 
@@ -17,6 +16,8 @@ HISTORY_LIMIT = 1000
 
 NOTIFY_LIMIT = 7900
 """Bytes; a larger event is announced by its `seq` alone, and each process reads it once (NOTIFY carries < 8,000)."""
+
+_POSITIONS = text("SELECT name, last_seq FROM streams WHERE name = ANY(:names)")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Stream:
 
 async def read_positions(database: Database, names: Sequence[str]) -> Mapping[str, int]:
     """The last `seq` of each of the named streams that has one; raises Unavailable."""
-    rows = await database.execute(select(StreamModel.name, StreamModel.last_seq).where(StreamModel.name.in_(names)))
+    rows = await database.execute(_POSITIONS, {"names": list(names)})
     return {row["name"]: row["last_seq"] for row in rows}
 
 

@@ -4,8 +4,8 @@ from itertools import islice
 from typing import Protocol
 
 from service.realtime.frames import Frame, frame_of
-from service.realtime.hub import Topic
 from service.realtime.streams import HISTORY_LIMIT, Event
+from service.realtime.topic import Topic
 from service.wire import CaughtUp, HistoryGap
 
 _PAGE = 50

@@ -108,10 +108,10 @@ class PostgresBroker:
                         await connection.execute("SELECT 1")
                 self._work.clear()
                 await self._apply(connection)
-                async for notification in connection.notifies(timeout=0):
-                    topic = self._topics.get(notification.channel)
+                async for message in connection.notifies(timeout=0):
+                    topic = self._topics.get(message.channel)
                     if topic is not None:
-                        receive(topic, notification.payload)
+                        receive(topic, message.payload)
 
     @contextmanager
     def _readable(self, connection: psycopg.AsyncConnection) -> Iterator[None]:
