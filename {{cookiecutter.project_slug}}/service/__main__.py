@@ -45,13 +45,20 @@ def _serve(settings: Settings, _arguments: argparse.Namespace) -> None:
 
     with development_settings(settings) as complete:
         if complete.is_development:
-            _bring_up_to_date(complete)
+            _try_to_migrate(complete)
             _print_welcome(complete)
         serve(complete)
 
 
 def _migrate(settings: Settings, _arguments: argparse.Namespace) -> None:
     _bring_up_to_date(settings)
+
+
+def _try_to_migrate(settings: Settings) -> None:
+    try:
+        _bring_up_to_date(settings)
+    except CommandError as error:  # it may come up later, and /readyz says what is missing
+        print(f"service: {error}", file=sys.stderr)
 
 
 def _bring_up_to_date(settings: Settings) -> None:

@@ -21,7 +21,8 @@ def connect(settings: Settings | None = None) -> Iterator[Connection]:
     """A connection to `DATABASE_URL`, which in development may be the embedded server's."""
     with development_settings(settings) as complete:
         assert complete.database_url is not None
-        engine = create_engine(complete.database_url.get_secret_value(), poolclass=NullPool)
+        url = complete.database_url.get_secret_value()
+        engine = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": 5})
         with engine.connect() as connection:
             yield connection
 
