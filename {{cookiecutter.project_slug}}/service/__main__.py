@@ -13,7 +13,7 @@ def main() -> int:
     try:
         arguments.run(load_settings(), arguments)
     except (SettingsError, CommandError) as error:
-        print(f"service: {error}", file=sys.stderr)
+        print(f"python -m service: error: {error}", file=sys.stderr)
         return 2
     return 0
 
@@ -58,7 +58,7 @@ def _try_to_migrate(settings: Settings) -> None:
     try:
         _bring_up_to_date(settings)
     except CommandError as error:  # it may come up later, and /readyz says what is missing
-        print(f"service: {error}", file=sys.stderr)
+        print(f"python -m service: {error}", file=sys.stderr)
 
 
 def _bring_up_to_date(settings: Settings) -> None:
@@ -92,7 +92,7 @@ def _print_welcome(settings: Settings) -> None:
     token = Tokens(settings).issue(1 if settings.jwt_subject_type == "integer" else "one", ttl=86_400)
     address = f"localhost:{settings.port}"
     print(
-        f"\n  Page    http://{address}/\n"
+        f"\n  Page    http://{address}/#token={token}\n"
         f"  Token   {token}\n"
         f"  Client  .venv/bin/python -m websockets 'ws://{address}/ws/live-comments/1?token={token}'\n",
         flush=True,

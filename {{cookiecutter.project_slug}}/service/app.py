@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
+from service import web
 from service.auth.tokens import Tokens
 from service.database import Database
 from service.development import with_secret_key
@@ -56,7 +57,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.readiness = Readiness(engine)
     app.add_middleware(RequestLog, metrics=metrics)
     answer_problems(app)
-    for router in [health.router, *ROUTERS, *(DEMO_ROUTERS if settings.demo else [])]:
+    for router in [health.router, *ROUTERS, *([*DEMO_ROUTERS, web.router] if settings.demo else [])]:
         app.include_router(router)
     return app
 

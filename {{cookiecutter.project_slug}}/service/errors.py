@@ -73,6 +73,7 @@ async def _refuse(handshake: WebSocket, problem: Problem) -> None:
         close_code = 1013 if problem.status in {429, 503} else 1008
         problem = Refusal(problem.status, problem.code, problem.message, close_code, problem.headers)
     engine_of(handshake).metrics.refusals.labels(problem.code).inc()
+    _logger.info("handshake_refused", code=problem.code, status=problem.status)
     if "websocket.http.response" in handshake.scope.get("extensions", {}):
         await handshake.send_denial_response(_json(problem.as_refused().encode(), problem))
     else:

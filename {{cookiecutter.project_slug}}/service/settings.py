@@ -65,8 +65,16 @@ def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
 
+def _check_port(url: str) -> None:
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        raise ValueError("the port must be a number up to 65535") from None
+
+
 def _origin(origin: str) -> str:
     parts = urlsplit(origin)
+    _check_port(origin)
     wildcard = "*" in origin and not (parts.netloc.startswith("*.") and origin.count("*") == 1)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or parts.query or wildcard:
         raise ValueError(f"{origin!r} is not an origin such as https://example.com or https://*.example.com")
@@ -77,6 +85,7 @@ def _url_of(*schemes: str) -> AfterValidator:
     def check(value: SecretStr) -> SecretStr:
         if value.get_secret_value().partition("://")[0] not in schemes:
             raise ValueError(f"must start with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        _check_port(value.get_secret_value())
         return value
 
     return AfterValidator(check)

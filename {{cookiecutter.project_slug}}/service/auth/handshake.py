@@ -1,5 +1,6 @@
 """What a handshake carries: its token, and the origin it comes from."""
 
+import re
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
@@ -10,6 +11,7 @@ from service.problems import Refusal
 
 SUBPROTOCOL = "live.v1"
 _TOKEN_SUBPROTOCOL = "bearer."  # noqa: S105 - a prefix
+_SUBDOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -67,8 +69,8 @@ def _matches(origin: str, pattern: str) -> bool:
     scheme, wildcard, domain = pattern.partition("*.")
     if not wildcard:
         return origin == pattern
-    host = origin.removeprefix(scheme)
-    return origin.startswith(scheme) and host.endswith(f".{domain}") and "/" not in host and "@" not in host
+    subdomain = origin.removeprefix(scheme).removesuffix(f".{domain}")
+    return origin == f"{scheme}{subdomain}.{domain}" and _SUBDOMAIN.fullmatch(subdomain) is not None
 
 
 def _is_same_host(origin: str, host: str) -> bool:

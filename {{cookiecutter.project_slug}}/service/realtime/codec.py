@@ -49,9 +49,8 @@ class Codec:
         try:
             return self._adapter.validate_json(data)
         except ValidationError as error:
+            _any_json(data)
             problems = error.errors(include_url=False, include_context=False, include_input=False)
-            if problems[0]["type"] == "json_invalid":
-                raise Problem("invalid_json", first_problem(problems)) from None
             if problems[0]["type"].startswith("union_tag"):
                 raise Problem.invalid_message("type", _expected(problems[0]["msg"])) from None
             raise Problem("invalid_message", first_problem(problems, skip=1)) from None

@@ -43,6 +43,7 @@ class Connection(Peer, Generic[In, Out]):
         offered: Link | None = websocket.scope.get("extensions", {}).get(EXTENSION)
         super().__init__(engine, offered or AsgiLink(websocket, engine.settings.max_outbox_bytes), principal)
         self._websocket = websocket
+        structlog.contextvars.bind_contextvars(connection_id=self.id, path=websocket.scope["path"])
 
     @property
     def user_id(self) -> UserId:
@@ -106,8 +107,8 @@ class Connection(Peer, Generic[In, Out]):
         """
         self._path = path
         self._codec = codec
-        user = self.principal.user_id if self.principal else None
-        structlog.contextvars.bind_contextvars(connection_id=self.id, path=path, user_id=user)
+        if self.principal is not None:
+            structlog.contextvars.bind_contextvars(user_id=self.principal.user_id)
         since = monotonic()
         with self._engine.connections.admitted(self):
             try:
@@ -150,3 +151,4 @@ class Connection(Peer, Generic[In, Out]):
         self.accepted = True
         self.link.attach(self)
         self._engine.metrics.handshakes.labels(self._path).inc()
+        _logger.info("connection_opened")
