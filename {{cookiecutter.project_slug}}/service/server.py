@@ -1,6 +1,7 @@
 """The server: gunicorn keeps the processes, uvicorn serves in each, and a stop signal drains before it stops."""
 
 import asyncio
+import logging
 import os
 import shutil
 import signal
@@ -36,6 +37,8 @@ def serve(settings: Settings) -> None:
     """Serve until a signal says stop. Does not return."""
     check_uvicorn()
     with _metrics_directory(settings):
+        import service.app  # noqa: F401, PLC0415 - before the workers are forked, which then share it
+
         _Gunicorn(settings).run()
 
 
@@ -66,7 +69,7 @@ class _Gunicorn(BaseApplication):
             self.cfg.set(name, value)
 
     def load(self) -> FastAPI:
-        from service.app import create_app  # noqa: PLC0415 - in the worker, after the metrics directory is known
+        from service.app import create_app  # noqa: PLC0415 - after the metrics directory is known
 
         return create_app(self._settings)
 
@@ -115,6 +118,10 @@ def _worker_class(settings: Settings) -> type[UvicornWorker]:
             "server_header": False,
             "timeout_graceful_shutdown": _LAST_REQUESTS_SECONDS,
         }
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            logging.getLogger("uvicorn.error").propagate = True  # to our handler; gunicorn's logger has none
 
         async def _serve(self) -> None:
             self.config.app = self.wsgi

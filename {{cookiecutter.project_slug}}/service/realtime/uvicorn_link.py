@@ -17,11 +17,13 @@ from typing import Any
 import uvicorn
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.datastructures import Headers
 from websockets.frames import Frame as ReceivedFrame
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
 
 from service.realtime.frames import Frame
 from service.realtime.link import EXTENSION, Receiver
+from service.wire import Error
 
 _LINGER = 2.0
 """Seconds that a client gets to take our answer to its own close, or the reason why we broke with it."""
@@ -131,6 +133,8 @@ class UvicornLink(WebSocketsSansIOProtocol):
         if self._receiver is not None:
             self._receiver.heard()
         super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self._refuse_request()
 
     def send_receive_event_to_app(self) -> None:
         if self._receiver is None:
@@ -166,12 +170,14 @@ class UvicornLink(WebSocketsSansIOProtocol):
         self._end(self.conn.close_rcvd.code)
 
     def handle_parser_exception(self) -> None:
-        """Say why and go on reading until the client has taken it: closing at once would reset the connection."""
+        """Say why, and go on reading until the client has taken it: closing now would reset the connection instead."""
         if self.close_sent:
             self.conn.data_to_send()
             return
         assert self.conn.close_sent is not None
         self._send_control_frames()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
         self.close_sent = True
         self.queue.put_nowait({"type": "websocket.disconnect", "code": self.conn.close_sent.code})
         self._end(self.conn.close_sent.code)
@@ -195,6 +201,14 @@ class UvicornLink(WebSocketsSansIOProtocol):
         self._write_paused = False
 
     # The way out
+
+    def _refuse_request(self) -> None:
+        """Answer a handshake that websockets cannot read (its headers are too long); uvicorn leaves it hanging."""
+        body = Error(code="invalid_handshake", message="The handshake's headers are too long or malformed.").encode()
+        headers = Headers({"Connection": "close", "Content-Type": "application/json", "Content-Length": str(len(body))})
+        self.handshake_initiated = self.handshake_complete = self.close_sent = True
+        self.transport.write(Response(431, "Request Header Fields Too Large", headers, body).serialize())
+        self.transport.close()
 
     def _end(self, code: int) -> None:
         self._is_open = False
