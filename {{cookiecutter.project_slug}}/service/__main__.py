@@ -46,7 +46,8 @@ def _serve(settings: Settings, _arguments: argparse.Namespace) -> None:
     with development_settings(settings) as complete:
         if complete.is_development:
             _try_to_migrate(complete)
-            _print_welcome(complete)
+            if complete.secret_keys:
+                _print_welcome(complete)
         serve(complete)
 
 
@@ -74,7 +75,7 @@ def _bring_up_to_date(settings: Settings) -> None:
 
 def _token(settings: Settings, arguments: argparse.Namespace) -> None:
     from service.auth.principal import user_id  # noqa: PLC0415
-    from service.auth.tokens import Tokens  # noqa: PLC0415
+    from service.auth.tokens import issue_token  # noqa: PLC0415
 
     settings = with_secret_key(settings)
     if not settings.secret_keys:
@@ -83,13 +84,13 @@ def _token(settings: Settings, arguments: argparse.Namespace) -> None:
         user = user_id(arguments.user, settings.jwt_subject_type)
     except ValueError as error:
         raise CommandError(f"--user: {error}") from None
-    print(Tokens(settings).issue(user, ttl=arguments.ttl, scopes=arguments.scope))
+    print(issue_token(settings, user, ttl=arguments.ttl, scopes=arguments.scope))
 
 
 def _print_welcome(settings: Settings) -> None:
-    from service.auth.tokens import Tokens  # noqa: PLC0415
+    from service.auth.tokens import issue_token  # noqa: PLC0415
 
-    token = Tokens(settings).issue(1 if settings.jwt_subject_type == "integer" else "one", ttl=86_400)
+    token = issue_token(settings, 1 if settings.jwt_subject_type == "integer" else "one", ttl=86_400)
     address = f"localhost:{settings.port}"
     print(
         f"\n  Page    http://{address}/#token={token}\n"

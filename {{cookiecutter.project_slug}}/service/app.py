@@ -8,11 +8,11 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from service import web
-from service.auth.tokens import Tokens
 from service.database import Database
 from service.development import with_secret_key
 from service.endpoints import DEMO_ROUTERS, ROUTERS, health
 from service.errors import answer_problems
+from service.http import BodyLimit, SafeHeaders
 from service.observability.logs import configure_logging
 from service.observability.metrics import Metrics
 from service.observability.requests import RequestLog
@@ -36,7 +36,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     configure_logging(settings)
     metrics = Metrics()
     database = Database(settings, metrics)
-    engine = Engine(settings, metrics, database, _broker(settings, metrics), Tokens(settings))
+    engine = Engine(settings, metrics, database, _broker(settings, metrics))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -55,6 +55,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.engine = engine
     app.state.readiness = Readiness(engine)
+    app.add_middleware(BodyLimit, most=settings.max_message_bytes)
+    app.add_middleware(SafeHeaders, https=not settings.is_development)
     app.add_middleware(RequestLog, metrics=metrics)
     answer_problems(app)
     for router in [health.router, *ROUTERS, *([*DEMO_ROUTERS, web.router] if settings.demo else [])]:

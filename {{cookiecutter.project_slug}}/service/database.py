@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, cast
 
+from psycopg.errors import UndefinedTable
 from sqlalchemy import Executable
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
@@ -87,7 +88,9 @@ class Database:
     def _outages(self) -> Any:
         try:
             yield
-        except _OUTAGES as error:
+        except (*_OUTAGES, ProgrammingError) as error:
+            if isinstance(error, ProgrammingError) and not isinstance(error.orig, UndefinedTable):
+                raise
             self._metrics.database_unavailable.inc()
             raise Unavailable from error
 

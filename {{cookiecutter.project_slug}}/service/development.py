@@ -39,8 +39,8 @@ def development_settings(settings: Settings | None = None) -> Iterator[Settings]
 
 
 def with_secret_key(settings: Settings) -> Settings:
-    """The settings, in development with the secret key that the first run made."""
-    if not settings.is_development or settings.secret_key is not None:
+    """The settings, in development with the secret key that the first run made, unless a provider signs the tokens."""
+    if not settings.is_development or settings.secret_key is not None or settings.jwks_url is not None:
         return settings
     return settings.model_copy(update={"secret_key": SecretStr(_local_secret_key(LOCAL_STATE / "secret_key"))})
 

@@ -48,9 +48,10 @@ async def _on_http_exception(connection: HTTPConnection, error: HTTPException) -
 async def _on_invalid(
     connection: HTTPConnection, error: RequestValidationError | WebSocketRequestValidationError
 ) -> Response | None:
-    return await _on_problem(
-        connection, Problem("invalid_request", first_problem(list(error.errors()), skip=1), status=422)
-    )
+    errors = list(error.errors())
+    if errors[0]["type"] == "json_invalid":
+        return await _on_problem(connection, Problem("invalid_json", "The body is not JSON.", status=422))
+    return await _on_problem(connection, Problem("invalid_request", first_problem(errors, skip=1), status=422))
 
 
 async def _on_bug(request: Request, error: Exception) -> Response:

@@ -55,3 +55,25 @@ class NotificationModel(Model):
     data: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     read_at: Mapped[datetime | None]
+
+
+class TicketModel(Model):
+    """A ticket that was issued and not yet used: its digest, and whom it lets in."""
+
+    __tablename__ = "tickets"
+
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(String(255))
+    scopes: Mapped[str] = mapped_column(Text)
+    issued_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    valid_until: Mapped[datetime] = mapped_column(index=True)
+
+
+class RevocationModel(Model):
+    """A user whose tokens up to a time no longer count."""
+
+    __tablename__ = "revocations"
+
+    user_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    revoked_at: Mapped[datetime] = mapped_column(index=True)

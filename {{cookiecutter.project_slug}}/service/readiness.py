@@ -24,6 +24,8 @@ class Readiness:
             found["draining"] = "this process is stopping"
         if not self._engine.broker.connected:
             found["broker"] = "not connected"
+        if not self._engine.revocations.loaded:
+            found["revocations"] = "not read yet"
         if (database := await self._database_failure()) is not None:
             found["database"] = database
         return found

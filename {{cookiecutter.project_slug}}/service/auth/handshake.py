@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from starlette.requests import HTTPConnection
 
 from service.auth.principal import Principal
+from service.auth.tickets import Tickets
 from service.auth.tokens import Tokens, unauthorized
 from service.problems import Refusal
 
@@ -15,16 +16,19 @@ _SUBDOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-async def authenticate(handshake: HTTPConnection, tokens: Tokens) -> Principal:
-    """The principal of a handshake: the first of header, subprotocol and query that holds a token decides.
+async def authenticate(handshake: HTTPConnection, tokens: Tokens, tickets: Tickets) -> Principal:
+    """The principal of a handshake: the first of header, subprotocol, `?token=` and `?ticket=` decides.
 
     Raises:
-        Refusal: 401, `missing_token`, `expired_token` or `invalid_token`.
+        Refusal: 401, `missing_token`, `expired_token`, `invalid_token` or `invalid_ticket`.
+        Unavailable: What is needed to tell cannot be read.
     """
     token = bearer_token(handshake) or _offered_token(handshake) or handshake.query_params.get("token")
-    if not token:
-        raise unauthorized("missing_token", "A token is required: Authorization header, subprotocol or ?token=.")
-    return await tokens.verify(token)
+    if token:
+        return await tokens.verify(token)
+    if ticket := handshake.query_params.get("ticket"):
+        return await tickets.consume(ticket)
+    raise unauthorized("missing_token", "A token is required: Authorization header, subprotocol, ?token= or ?ticket=.")
 
 
 def bearer_token(request: HTTPConnection) -> str | None:

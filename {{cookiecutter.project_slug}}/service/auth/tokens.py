@@ -1,11 +1,16 @@
 """Signed tokens (RFC 7519): checking them, and making them for development and tests."""
 
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import jwt
+from jwt.types import Options
 
+from service.auth.jwks import ALGORITHMS, KeySet
 from service.auth.principal import Principal, user_id
+from service.auth.revocations import Revocations
 from service.problems import Refusal
 from service.settings import Settings
 from service.wire import UserId
@@ -26,54 +31,51 @@ _REASONS = {
     jwt.InvalidSignatureError: "its signature does not verify",
     jwt.InvalidAlgorithmError: "its algorithm is not allowed",
     jwt.ImmatureSignatureError: "it is not valid yet",
+    jwt.InvalidIssuerError: "its issuer is not the configured one",
+    jwt.InvalidAudienceError: "its audience is not the configured one",
     jwt.DecodeError: "it cannot be decoded",
 }
 
 
 class Tokens:
-    """The keys of this service. The first signs, all verify, so that a key can be replaced without a gap."""
+    """Which tokens count: those of our own keys, of which the first signs and all verify, and the provider's."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, revocations: Revocations) -> None:
         self._keys = settings.secret_keys
+        self._provider = KeySet(settings.jwks_url) if settings.jwks_url else None
+        self._issuer = settings.jwt_issuer
+        self._audience = settings.jwt_audience
         self._subject_type = settings.jwt_subject_type
+        self._revocations = revocations
 
     async def verify(self, token: str) -> Principal:
-        """The principal of a token that is signed by one of the keys and has not expired.
+        """The principal of a token that is signed by one of the keys, has not expired and was not revoked.
 
         Raises:
             Refusal: 401, `expired_token` or `invalid_token`.
+            Unavailable: What is needed to tell cannot be read.
         """
         try:
-            return self._principal(self._claims(token))
+            principal = self._principal(await self._claims(token))
         except jwt.ExpiredSignatureError:
             raise unauthorized("expired_token", "The token has expired.") from None
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise unauthorized("invalid_token", f"The token is not valid: {_reason(error)}.") from None
+        if self._revocations.covers(principal):
+            raise unauthorized("invalid_token", "The token is not valid: it was revoked.")
+        return principal
 
-    def issue(self, subject: UserId, *, ttl: float, scopes: str = "") -> str:
-        """A token for `subject`, valid for `ttl` seconds, signed with the first key."""
-        now = int(time.time())
-        claims: dict[str, Any] = {"sub": str(subject), "iat": now, "exp": now + int(ttl)}
-        if scopes:
-            claims["scope"] = scopes
-        return jwt.encode(claims, self._keys[0], algorithm=ALGORITHM)
-
-    def _claims(self, token: str) -> dict[str, Any]:
+    async def _claims(self, token: str) -> dict[str, Any]:
         if len(token) > _LONGEST_TOKEN:
             raise ValueError("it is too long")
-        wrong_key = jwt.InvalidSignatureError("Signature verification failed")
-        for key in self._keys:
-            try:
-                return jwt.decode(
-                    token,
-                    key,
-                    algorithms=[ALGORITHM],
-                    leeway=_LEEWAY,
-                    options={"require": ["exp", "sub"], "verify_sub": False, "verify_aud": False},
-                )
-            except jwt.InvalidSignatureError:
-                continue
-        raise wrong_key
+        header = jwt.get_unverified_header(token)
+        algorithm = header.get("alg")
+        if algorithm == ALGORITHM and self._keys:
+            return _decode(token, self._keys, algorithm)
+        if algorithm in ALGORITHMS and self._provider is not None:
+            keys = await self._provider.candidates(header)
+            return _decode(token, keys, algorithm, issuer=self._issuer, audience=self._audience)
+        raise jwt.InvalidAlgorithmError
 
     def _principal(self, claims: dict[str, Any]) -> Principal:
         expires_at = float(claims["exp"])
@@ -84,10 +86,42 @@ class Tokens:
         scope = claims.get("scope", "")
         return Principal(
             user_id=user_id(claims["sub"], self._subject_type),
-            issued_at=float(claims.get("iat", 0)),
+            issued_at=max(0.0, float(claims.get("iat", 0))),
             expires_at=expires_at,
             scopes=frozenset(scope.split() if isinstance(scope, str) else ()),
         )
+
+
+def issue_token(settings: Settings, subject: UserId, *, ttl: float, scopes: str = "") -> str:
+    """A token for `subject`, valid for `ttl` seconds, signed with the first key of `SECRET_KEY`."""
+    now = int(time.time())
+    claims: dict[str, Any] = {"sub": str(subject), "iat": now, "exp": now + int(ttl)}
+    if scopes:
+        claims["scope"] = scopes
+    return jwt.encode(claims, settings.secret_keys[0], algorithm=ALGORITHM)
+
+
+def _decode(
+    token: str,
+    keys: Sequence[str | jwt.PyJWK],
+    algorithm: str,
+    *,
+    issuer: str | None = None,
+    audience: str | None = None,
+) -> dict[str, Any]:
+    options: Options = {"require": ["exp", "sub"], "verify_sub": False, "verify_aud": audience is not None}
+    for key in keys:
+        with suppress(jwt.InvalidSignatureError):
+            return jwt.decode(
+                token,
+                key,
+                algorithms=[algorithm],
+                leeway=_LEEWAY,
+                issuer=issuer,
+                audience=audience,
+                options=options,
+            )
+    raise jwt.InvalidSignatureError
 
 
 def _reason(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from service.endpoints import comments, demo, live_comments, notifications
+from service.endpoints import access, comments, demo, live_comments, notifications
 
-ROUTERS: list[APIRouter] = [live_comments.router, notifications.router, comments.router]
+ROUTERS: list[APIRouter] = [live_comments.router, notifications.router, comments.router, access.router]
 DEMO_ROUTERS: list[APIRouter] = [demo.router]

@@ -7,6 +7,7 @@ from fastapi.requests import HTTPConnection
 
 from service.comments import Comments as _Comments
 from service.notifications import Notifications as _Notifications
+from service.realtime.engine import Engine as _Engine
 from service.realtime.router import engine_of
 from service.wire import BIGGEST_INTEGER
 
@@ -21,6 +22,7 @@ def _notifications(connection: HTTPConnection) -> _Notifications:
     return _Notifications(engine.database, engine.broker, engine.settings)
 
 
+Engine = Annotated[_Engine, Depends(engine_of)]
 Comments = Annotated[_Comments, Depends(_comments)]
 Notifications = Annotated[_Notifications, Depends(_notifications)]
 

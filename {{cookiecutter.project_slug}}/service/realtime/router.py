@@ -35,7 +35,7 @@ async def _anybody(websocket: WebSocket) -> Connection[Any, Any]:
 
 async def _authenticated(websocket: WebSocket) -> Connection[Any, Any]:
     connection = await _anybody(websocket)
-    connection.principal = await authenticate(websocket, engine_of(websocket).tokens)
+    connection.principal = await authenticate(websocket, engine_of(websocket).tokens, engine_of(websocket).tickets)
     return connection
 
 

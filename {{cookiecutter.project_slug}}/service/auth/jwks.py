@@ -1,0 +1,82 @@
+"""The public keys of an identity provider (RFC 7517), fetched when needed and kept while it is down."""
+
+import asyncio
+import json
+import urllib.request
+from time import monotonic
+from typing import Any
+
+import jwt
+import structlog
+
+from service.problems import Unavailable
+
+ALGORITHMS = ("RS256", "ES256", "EdDSA")
+
+_RETRY_SECONDS = 60.0
+"""How often at most an unknown key makes us ask again; anybody can invent key ids."""
+_FRESH_SECONDS = 600.0
+"""How long keys count as fresh; older ones still verify, but are asked for anew."""
+_FETCH_SECONDS = 5.0
+_LARGEST_SET = 262_144
+
+_logger = structlog.get_logger(__name__)
+
+
+class KeySet:
+    """The keys at one address."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._keys: list[jwt.PyJWK] = []
+        self._fetched_at = self._asked_at = float("-inf")
+        self._asking = asyncio.Lock()
+
+    async def candidates(self, header: dict[str, Any]) -> list[jwt.PyJWK]:
+        """The keys that may have signed a token with this header: its `kid`, or without one those of its algorithm.
+
+        Raises:
+            Unavailable: The provider has never answered.
+        """
+        if monotonic() - self._fetched_at > _FRESH_SECONDS or not self._matching(header):
+            await self._refresh()
+        if not self._keys:
+            raise Unavailable("The identity provider's keys cannot be read right now: try again.")
+        return self._matching(header)
+
+    def _matching(self, header: dict[str, Any]) -> list[jwt.PyJWK]:
+        of_algorithm = [key for key in self._keys if key.algorithm_name == header.get("alg")]
+        kid = header.get("kid")
+        return [key for key in of_algorithm if kid is None or key.key_id == kid]
+
+    async def _refresh(self) -> None:
+        async with self._asking:
+            if monotonic() - self._asked_at < (_RETRY_SECONDS if self._keys else 1.0):
+                return
+            self._asked_at = monotonic()
+            try:
+                self._keys = _usable(await asyncio.to_thread(_fetch, self._url))
+            except (OSError, ValueError, jwt.PyJWTError) as error:
+                _logger.warning("jwks_unavailable", error=type(error).__name__)
+            else:
+                self._fetched_at = monotonic()
+
+
+def _fetch(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=_FETCH_SECONDS) as response:  # noqa: S310 - https, see Settings
+        return json.loads(response.read(_LARGEST_SET))
+
+
+def _usable(document: Any) -> list[jwt.PyJWK]:
+    """The signing keys among those of a set that are of an algorithm we accept; others are passed over."""
+    keys = []
+    for entry in document["keys"] if isinstance(document, dict) and isinstance(document.get("keys"), list) else []:
+        try:
+            key = jwt.PyJWK(entry)
+        except (jwt.PyJWTError, TypeError, AttributeError):
+            continue
+        if key.algorithm_name in ALGORITHMS and entry.get("use", "sig") == "sig":
+            keys.append(key)
+    if not keys:
+        raise ValueError("no usable key")
+    return keys

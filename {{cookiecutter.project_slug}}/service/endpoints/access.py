@@ -1,0 +1,31 @@
+"""Access: tickets for browsers, and the way to throw a user out."""
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel
+
+from service.auth.requests import CurrentUser, requires_scope
+from service.auth.tickets import TICKET_SECONDS
+from service.endpoints.dependencies import Engine
+
+router = APIRouter()
+
+
+class Ticket(BaseModel):
+    """Good for one handshake (`?ticket=…`), for a short time."""
+
+    ticket: str
+    expires_in: int = TICKET_SECONDS
+
+
+@router.post("/api/tickets")
+async def issue(user: CurrentUser, engine: Engine) -> Ticket:
+    """A ticket for the bearer of the token: the way for browsers, whose addresses end up in logs and histories."""
+    return Ticket(ticket=await engine.tickets.issue(user))
+
+
+@router.post(
+    "/api/users/{user_id}/disconnect", status_code=204, dependencies=[Depends(requires_scope("connections:write"))]
+)
+async def disconnect(user_id: str, engine: Engine) -> None:
+    """Close all connections of a user, on every process, and refuse the tokens and tickets they have now."""
+    await engine.disconnect(user_id)
