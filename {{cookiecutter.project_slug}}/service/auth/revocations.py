@@ -6,7 +6,6 @@ from sqlalchemy import text
 
 from service.auth.principal import Principal
 from service.database import Database
-from service.problems import Unavailable
 from service.wire import UserId
 
 _REVOKE = text("""
@@ -33,13 +32,10 @@ class Revocations:
     def covers(self, principal: Principal) -> bool:
         """Whether the principal's token has been revoked.
 
-        A token of the same second counts as older: `iat` knows no fractions, and too strict is the safe side.
-
-        Raises:
-            Unavailable: What is revoked could not be read yet.
+        A token of the same second counts as older: `iat` knows no fractions, and too strict is the safe side. Before
+        the first `load` nothing counts as revoked: without the database nobody can do anything yet, and the engine
+        closes what is revoked as soon as it knows.
         """
-        if not self.loaded:
-            raise Unavailable
         return principal.issued_at <= self._revoked_at.get(str(principal.user_id), -1)
 
     async def revoke(self, user: UserId, channel: str | None) -> None:

@@ -12,6 +12,7 @@ It touches what uvicorn does not document, hence `check_uvicorn` and the pinned 
 import logging
 import socket
 from asyncio.transports import BaseTransport
+from inspect import isfunction
 from typing import Any
 
 import uvicorn
@@ -22,7 +23,7 @@ from websockets.frames import Frame as ReceivedFrame
 from websockets.http11 import Request, Response
 
 from service.realtime.frames import Frame
-from service.realtime.link import EXTENSION, Receiver
+from service.realtime.link import EXTENSION, Link, Receiver
 from service.wire import Error
 
 _LINGER = 2.0
@@ -231,11 +232,6 @@ def link_class(max_outbox_bytes: int, user_timeout: float) -> type[UvicornLink]:
     return type("ConfiguredUvicornLink", (UvicornLink,), limits)
 
 
-_METHODS = {
-    "connection_made", "connection_lost", "data_received", "eof_received", "pause_writing", "resume_writing",
-    "handle_connect", "handle_cont", "handle_ping", "handle_close", "handle_parser_exception",
-    "send_receive_event_to_app",
-}  # fmt: skip
 _ATTRIBUTES = {
     "close_sent", "close_timer", "conn", "curr_msg_data_type", "disconnected", "frames", "logger", "loop", "queue",
     "read_paused", "transport", "writable",
@@ -248,8 +244,9 @@ def check_uvicorn() -> None:
     Raises:
         RuntimeError: It names what is missing.
     """
-    set_in_init = set(WebSocketsSansIOProtocol.__init__.__code__.co_names)
-    missing = {name for name in _METHODS if name not in vars(WebSocketsSansIOProtocol)} | (_ATTRIBUTES - set_in_init)
+    overridden = {name for name, value in vars(UvicornLink).items() if isfunction(value) and not name.startswith("_")}
+    missing = overridden - set(dir(Link)) - set(dir(WebSocketsSansIOProtocol))
+    missing |= _ATTRIBUTES - set(WebSocketsSansIOProtocol.__init__.__code__.co_names)
     if missing:
         raise RuntimeError(
             f"uvicorn {uvicorn.__version__} lacks what the WebSocket engine builds on: {', '.join(sorted(missing))}. "
