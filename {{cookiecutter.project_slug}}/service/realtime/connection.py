@@ -28,6 +28,7 @@ Out = TypeVar("Out", bound=Message | str | bytes)
 
 _OPEN_SECONDS = 2.0
 """How long a handshake waits for its subscription to be in place; after that it is accepted all the same."""
+_MOST_SUBSCRIPTIONS = 100
 
 _logger = structlog.get_logger(__name__)
 
@@ -43,6 +44,7 @@ class Connection(Peer, Generic[In, Out]):
         offered: Link | None = websocket.scope.get("extensions", {}).get(EXTENSION)
         super().__init__(engine, offered or AsgiLink(websocket, engine.settings.max_outbox_bytes), principal)
         self._websocket = websocket
+        self._subscriptions = 0
         structlog.contextvars.bind_contextvars(connection_id=self.id, path=websocket.scope["path"])
 
     @property
@@ -85,6 +87,9 @@ class Connection(Peer, Generic[In, Out]):
 
         The subscription is in place before the handshake is accepted: a client that is in misses nothing.
         """
+        if self._subscriptions >= _MOST_SUBSCRIPTIONS:
+            self._engine.metrics.limits.labels("subscriptions").inc()
+            raise Problem("too_many_subscriptions", f"A connection may follow {_MOST_SUBSCRIPTIONS} streams.")
         async with self._engine.hub.joined(stream) as topic:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_OPEN_SECONDS):
@@ -94,9 +99,11 @@ class Connection(Peer, Generic[In, Out]):
                 topic.live[self.id] = self
             else:
                 self._spawn(catch_up(self, topic, after))
+            self._subscriptions += 1
             try:
                 yield
             finally:
+                self._subscriptions -= 1
                 topic.live.pop(self.id, None)
 
     async def run(self, path: str, codec: Codec, endpoint: Callable[[], Awaitable[None]]) -> None:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from time import monotonic, time
 
 import structlog
 
@@ -22,14 +21,12 @@ from service.realtime.drain import drain
 from service.realtime.heartbeat import Heartbeat
 from service.realtime.hub import Hub
 from service.realtime.streams import read_positions
+from service.realtime.sweep import Sweep
 from service.settings import Settings
 
 _REVOCATIONS = "revocations"
 """The topic on which processes tell each other that there are new ones."""
 _REVOCATIONS_SECONDS = 2.0
-_SWEEP_SECONDS = 0.25
-_LATE_SECONDS = 0.5
-"""From how late a sweep on it was this process that was silent, so no client is judged."""
 
 _logger = structlog.get_logger(__name__)
 
@@ -48,7 +45,8 @@ class Engine:
         self.connections = Connections(settings)
         self.hub = Hub(broker, partial(read_positions, database), metrics)
         self._revoked = asyncio.Event()
-        self._heartbeat = Heartbeat(settings.heartbeat_interval, settings.heartbeat_timeout)
+        heartbeat = Heartbeat(settings.heartbeat_interval, settings.heartbeat_timeout)
+        self._sweep = Sweep(self.connections, heartbeat, metrics)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -60,7 +58,7 @@ class Engine:
                 self.hub.open_topics,
                 self.hub.reconcile_topics,
                 self._follow_revocations,
-                self._sweep,
+                self._sweep.run,
             )
         ]
         try:
@@ -113,31 +111,6 @@ class Engine:
                 self._revoked.clear()
         finally:
             listening.cancel()
-
-    async def _sweep(self) -> None:
-        """Look at every connection four times a second: is it alive, and is its token still valid?"""
-        while True:
-            due = monotonic() + _SWEEP_SECONDS
-            await asyncio.sleep(_SWEEP_SECONDS)
-            now = monotonic()
-            self.metrics.event_loop_lag.observe(now - due)
-            self.metrics.flush()
-            self._look_at_all(now, wall_clock=time(), judge=now - due < _LATE_SECONDS)
-
-    def _look_at_all(self, now: float, wall_clock: float, *, judge: bool) -> None:
-        waiting = 0
-        for connection in self.connections:
-            principal = connection.principal
-            if principal is not None and principal.expires_at <= wall_clock:
-                connection.close(1008, "token expired")
-            if connection.inbox.full:
-                connection.pulse.forgive(now)
-            elif judge and self._heartbeat.is_dead(connection, now):
-                connection.give_up()
-            if connection.link.congested:
-                waiting += connection.link.buffered()
-        self.metrics.connections.set(len(self.connections))
-        self.metrics.outbox_bytes.set(waiting)
 
 
 async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:

@@ -1,4 +1,4 @@
-"""Finding out which clients are gone. One sweep over all connections does it, not a task or a timer each."""
+"""Finding out which clients are gone."""
 
 from time import monotonic
 from typing import Protocol
@@ -13,11 +13,13 @@ _PING = frame_of(Ping())
 class Pulse:
     """When a client was last heard, when it last sent a message, and since when it owes an answer (monotonic times)."""
 
-    __slots__ = ("asked_at", "heard_at", "message_at", "pinged_at")
+    __slots__ = ("asked_at", "heard_at", "look_at", "message_at", "pinged_at")
 
     def __init__(self) -> None:
         self.heard_at = self.message_at = monotonic()
         self.pinged_at = self.asked_at = 0.0
+        self.look_at = 0.0
+        """Before this time there is nothing to look for."""
 
     def forgive(self, now: float) -> None:
         """Start anew: the silence was ours."""
@@ -39,24 +41,23 @@ class Heartbeat:
     """Asks after `interval` seconds of silence and gives up `timeout` seconds later. An interval of 0 never does."""
 
     def __init__(self, interval: float, timeout: float) -> None:
-        self._interval = interval
+        self._interval = interval or float("inf")
         self._timeout = timeout
 
-    def is_dead(self, living: Living, now: float) -> bool:
-        """Look at one client, ask it if it is time to, and tell whether it has not answered."""
-        if not self._interval:
-            return False
-        pulse = living.pulse
-        if now - pulse.heard_at >= self._interval:
-            if pulse.pinged_at <= pulse.heard_at:
-                pulse.pinged_at = now
-                living.link.ping()
-            elif living.link.can_ping and now - pulse.pinged_at >= self._timeout:
-                return True
-        if living.answers_pings and now - pulse.message_at >= self._interval:
-            if pulse.asked_at <= pulse.message_at:
+    def next_look(self, living: Living, now: float) -> float | None:
+        """Ask a client if it is time to. Returns when to look at it again, or None if it has not answered in time."""
+        pulse, link = living.pulse, living.link
+        if now >= pulse.heard_at + self._interval and pulse.pinged_at <= pulse.heard_at:
+            pulse.pinged_at = now
+            link.ping()
+        deadline = self._deadline(pulse.heard_at, pulse.pinged_at) if link.can_ping else float("inf")
+        if living.answers_pings:
+            if now >= pulse.message_at + self._interval and pulse.asked_at <= pulse.message_at:
                 pulse.asked_at = now
-                living.link.write(_PING)
-            elif now - pulse.asked_at >= self._timeout:
-                return True
-        return False
+                link.write(_PING)
+            deadline = min(deadline, self._deadline(pulse.message_at, pulse.asked_at))
+        return deadline if now < deadline else None
+
+    def _deadline(self, heard_at: float, asked_at: float) -> float:
+        """When to look again: at the time to ask, or if we have asked at the end of our patience."""
+        return asked_at + self._timeout if asked_at > heard_at else heard_at + self._interval

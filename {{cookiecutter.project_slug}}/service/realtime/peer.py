@@ -83,6 +83,8 @@ class Peer:
 
     def give_up(self) -> None:
         """End a connection whose client does not answer."""
+        if self.close_code is not None:
+            return
         self._engine.metrics.heartbeat_timeouts.inc()
         self.close(4408, "heartbeat timeout", abort_after=_DEAD_LINGER)
 
@@ -124,12 +126,15 @@ class Peer:
 
     def ended(self, code: int) -> None:
         if self.close_code is None:
+            if code == 1009:
+                self._engine.metrics.limits.labels("message_size").inc()
             self.close_code = code
             self._scope.interrupt()
 
     def overflowed(self) -> None:
         if self.close_code is None:
             self._engine.metrics.slow_consumers.inc()
+            self._engine.metrics.limits.labels("outbox").inc()
             self.close(1013, "slow consumer")
 
     # Its own
@@ -152,6 +157,7 @@ class Peer:
         if not unavailable:
             self._bad_messages += 1
             if self._bad_messages >= _BAD_MESSAGES_IN_A_ROW:
+                self._engine.metrics.limits.labels("bad_messages").inc()
                 self.close(1008, "too many bad messages in a row")
 
     async def _renew(self, token: str) -> None:
@@ -164,6 +170,7 @@ class Peer:
             self._reject(problem)
         else:
             self.principal = principal
+            self.pulse.look_at = 0.0
             self.push(frame_of(Authenticated(expires_at=utc(principal.expires_at))))
 
     def _leave(self) -> None:
