@@ -1,0 +1,52 @@
+PYTHON ?= python3
+bin := .venv/bin
+project := {{cookiecutter.project_slug}}
+requirements := tests/requirements.txt '$(project)/tests/requirements.txt'
+
+.DEFAULT_GOAL := help
+.PHONY: help setup install demo test lint conformance lock clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+
+setup: ## install the tools into .venv (the other commands do it when needed)
+	@cat $(requirements) | cmp -s - .venv/requirements.txt || $(MAKE) --no-print-directory install
+
+demo: setup ## generate a project into build/live-service and run it
+	@$(bin)/python -m tests.bakery build
+	@$(MAKE) --no-print-directory -C build/live-service run
+
+test: setup ## test the template and a freshly generated project; with ALL=1 a group this machine cannot run is a failure
+	@$(bin)/python -m pytest --numprocesses auto
+
+lint: setup ## check format, lint rules and types of the template and, in place, of what it generates
+	@$(bin)/ruff format --check .
+	@$(bin)/ruff check .
+	@$(bin)/mypy
+	@cd '$(project)' && ../$(bin)/ruff format --check --no-cache .
+	@cd '$(project)' && ../$(bin)/ruff check --no-cache .
+	@cd '$(project)' && ../$(bin)/mypy --cache-dir ../.mypy_cache/project
+
+conformance: setup ## run the Autobahn test suite against the service (needs Python 2.7: PYTHON2=/path/to/it)
+	@$(bin)/python conformance/run.py
+
+lock: setup ## pin the newest versions that both pyproject.toml allow
+	@$(bin)/python -m tests.bakery build
+	@$(MAKE) --no-print-directory -C build/live-service --assume-old setup lock bin='$(abspath $(bin))'
+	@for room in service tests loadtests; do cp build/live-service/$$room/requirements.txt '$(project)'/$$room/; done
+	@$(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--upgrade --group dev --constraint '$(project)/tests/requirements.txt' --output-file tests/requirements.txt
+
+clean: ## remove .venv, build and caches
+	@rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache
+
+# .venv/requirements.txt is a copy of what was installed. pip is quiet because its remarks would bury the line that matters.
+install:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || \
+		{ echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: install one of them, or name it: make PYTHON=python3.13" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian, Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
+	@echo "installing the template's tools into $(CURDIR)/.venv"
+	@$(PYTHON) -m venv --clear .venv
+	@$(bin)/python -m pip --quiet --quiet --disable-pip-version-check install --require-hashes $(addprefix --requirement ,$(requirements))
+	@cat $(requirements) > .venv/requirements.txt

@@ -1,0 +1,43 @@
+"""Fixtures of the template's tests, and the list of what this machine could not test."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.bakery import bake, copy_template
+
+INSTALL = {"git": "apt-get install git", "make": "apt-get install make"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(program): the test runs only where this program is installed")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for program in (marker.args[0] for marker in item.iter_markers("needs")):
+        if not shutil.which(program):
+            reason = f"{program} is missing: {INSTALL[program]}"
+            pytest.fail(reason, pytrace=False) if os.environ.get("ALL") == "1" else pytest.skip(reason)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name every group that was not tested, and the command that changes that."""
+    reasons = [report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])]
+    if reasons:
+        terminalreporter.section("not tested on this machine")
+    for reason in sorted(set(reasons)):
+        terminalreporter.line(f"{reasons.count(reason)} tests: {reason}")
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clean copy of the template, as a clone would give it."""
+    return copy_template(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture(scope="session")
+def project(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with every default answer. Read it, do not write to it."""
+    return bake(template, tmp_path_factory.mktemp("default"))

@@ -1,0 +1,101 @@
+"""What the template generates."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.bakery import bake
+from tests.files import assert_valid, tree
+
+CODE = {".py", ".tf", ".js", ".html", ".css"}
+ROOMS = ["service", "tests", "loadtests"]
+TOP_LEVEL = {
+    *{"service", "infra", "tests", "loadtests", ".github", "pyproject.toml", "Dockerfile"},
+    *{"compose.yaml", "Makefile", "README.md", ".env.example", "docs"},
+    *{".dockerignore", ".editorconfig", ".gitignore"},
+}
+
+
+def texts(directory: Path) -> dict[str, str]:
+    return {name: content.decode() for name, content in tree(directory).items() if content is not None}
+
+
+def pins(project: Path, room: str) -> dict[str, str]:
+    requirements = (project / room / "requirements.txt").read_text()
+    return dict(re.findall(r"^([a-z0-9-]+)==([^ ;]+)", requirements, re.MULTILINE))
+
+
+def test_the_top_level_is_as_promised(project: Path) -> None:
+    assert {path.name for path in project.iterdir()} == TOP_LEVEL
+
+
+def test_every_generated_file_is_valid(project: Path) -> None:
+    assert_valid(project)
+
+
+def test_nothing_is_left_unrendered(project: Path) -> None:
+    unrendered = re.compile(r"\{\{-? *cookiecutter|\{%|\{#")
+    assert not [name for name, text in texts(project).items() if "cookiecutter." in name or unrendered.search(text)]
+
+
+def test_code_holds_no_jinja_and_arrives_byte_for_byte(template: Path, project: Path) -> None:
+    source, generated = tree(template / "{{cookiecutter.project_slug}}"), tree(project)
+    code = [name for name in source if Path(name).suffix in CODE]
+    assert code
+    assert [name for name in code if source[name] != generated[name]] == []
+    assert [name for name in code if b"cookiecutter." in (source[name] or b"")] == []
+
+
+def test_every_template_file_is_generated(template: Path, project: Path) -> None:
+    assert tree(template / "{{cookiecutter.project_slug}}").keys() == tree(project).keys()
+
+
+def test_two_bakes_are_identical(template: Path, project: Path, tmp_path: Path) -> None:
+    assert tree(bake(template, tmp_path)) == tree(project)
+
+
+def test_the_answers_arrive(template: Path, tmp_path: Path) -> None:
+    answers = {"github_owner": "octo-cat", "aws_region": "ap-southeast-2", "domain_name": "live.octo.example"}
+    everything = "\n".join(texts(bake(template, tmp_path, **answers)).values())
+    assert [answer for answer in answers.values() if answer not in everything] == []
+
+
+def test_nothing_tells_where_it_was_made(template: Path) -> None:
+    traces = re.compile(r"pypi\.org|pythonhosted|file://|/root/|/work/|/tmp/tmp")
+    assert [
+        name for name, text in texts(template).items() if traces.search(text) and name != "tests/test_bake.py"
+    ] == []
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_requirements_are_pins_and_hashes_without_any_address(project: Path, room: str) -> None:
+    allowed = re.compile(r"[a-z0-9-]+==[^ ;]+( ; .+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?")
+    lines = (project / room / "requirements.txt").read_text().splitlines()
+    assert [line for line in lines if not allowed.fullmatch(line)] == []
+
+
+def test_the_rooms_share_their_pins(project: Path) -> None:
+    assert pins(project, "service").items() <= pins(project, "tests").items()
+    assert pins(project, "loadtests").items() <= pins(project, "tests").items()
+
+
+def test_the_pins_are_what_pyproject_asks_for(project: Path) -> None:
+    metadata = tomllib.loads((project / "pyproject.toml").read_text())
+    groups = metadata["dependency-groups"]
+    asked = {
+        "service": metadata["project"]["dependencies"],
+        "tests": [*metadata["project"]["dependencies"], *(line for line in groups["dev"] if isinstance(line, str))],
+        "loadtests": groups["loadtest"],
+    }
+    for room, lines in asked.items():
+        pinned = pins(project, room)
+        for requirement in map(Requirement, lines):
+            version = pinned.get(canonicalize_name(requirement.name))
+            assert version, f"{requirement.name} is not pinned for {room}: make lock"
+            assert requirement.specifier.contains(version), (
+                f"{requirement} is pinned to {version} for {room}: make lock"
+            )

@@ -1,0 +1,65 @@
+"""Workflows, the image, compose and scripts, read by the tools that know them."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(sys.executable).parent
+
+
+def run(tool: str, *arguments: str | Path, directory: Path) -> None:
+    """Run a tool of .venv, which finds the others there (actionlint calls shellcheck)."""
+    environment = {**os.environ, "PATH": f"{TOOLS}:{os.environ['PATH']}", "NO_COLOR": "1"}
+    command = [str(TOOLS / tool), *map(str, arguments)]
+    result = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.fixture(params=["template", "project"])
+def house(request: pytest.FixtureRequest) -> Path:
+    """The template, and what it generates: both have workflows."""
+    directory: Path = request.getfixturevalue(request.param)
+    return directory
+
+
+def test_workflows_are_correct_and_safe(house: Path) -> None:
+    workflows = sorted((house / ".github" / "workflows").iterdir())
+    assert workflows
+    run("actionlint", "-no-color", *workflows, directory=house)
+    run("zizmor", "--offline", "--pedantic", "--quiet", ".github", directory=house)
+    run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows, directory=house)
+    run("check-jsonschema", "--builtin-schema", "custom.github-workflows-require-timeout", *workflows, directory=house)
+    run("check-jsonschema", "--builtin-schema", "vendor.dependabot", ".github/dependabot.yml", directory=house)
+
+
+def test_actions_are_pinned_to_a_commit_and_name_its_version(house: Path) -> None:
+    pinned = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+    uses = [
+        line.strip().removeprefix("- ")
+        for workflow in (house / ".github" / "workflows").iterdir()
+        for line in workflow.read_text().splitlines()
+        if "uses:" in line
+    ]
+    assert uses
+    assert [line for line in uses if not pinned.fullmatch(line)] == []
+
+
+def test_the_dockerfile_is_sound(project: Path) -> None:
+    run("hadolint", "Dockerfile", directory=project)
+
+
+def test_compose_is_sound(project: Path) -> None:
+    run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml", directory=project)
+
+
+def test_yaml_is_tidy(house: Path, template: Path) -> None:
+    files = [path for path in house.rglob("*.y*ml") if "cookiecutter." not in str(path.relative_to(house))]
+    run("yamllint", "--strict", "--config-file", template / ".yamllint", *files, directory=house)
+
+
+def test_shell_scripts_are_sound(template: Path) -> None:
+    run("shellcheck", ".ci/run", directory=template)

@@ -1,0 +1,112 @@
+"""What a user does with the template: two commands from a clone to a running, tested service."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from websockets.sync.client import connect
+
+from tests.bakery import bake, copy_template
+
+PATIENCE = 300
+
+pytestmark = [pytest.mark.needs("git"), pytest.mark.needs("make")]
+
+
+def bare_environment(**settings: str) -> dict[str, str]:
+    """This environment without what `make test` and a developer's settings add to it."""
+    ours = re.compile(r"MAKE|MFLAGS|PYTEST|PYTHON|VIRTUAL_ENV|ALL$|(DATABASE_URL|SECRET_KEY|ENVIRONMENT)$")
+    return {name: value for name, value in os.environ.items() if not ours.match(name)} | settings
+
+
+def make(directory: Path, *arguments: str) -> str:
+    command = ["make", "--directory", str(directory), *arguments]
+    result = subprocess.run(
+        command, env=bare_environment(ALL="1"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout
+    return result.stdout
+
+
+def interpreter(version: str) -> str:
+    """The Python of this version that runs here; a version manager may leave commands that do not."""
+    if version == f"{sys.version_info.major}.{sys.version_info.minor}":
+        return sys.executable
+    python = f"python{version}"
+    check = [python, "-c", "import ensurepip, venv"]
+    if not shutil.which(python) or subprocess.run(check, capture_output=True, check=False).returncode != 0:
+        pytest.skip(f"Python {version} is missing: install it to test the project on it too")
+    return python
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running(directory: Path, target: str, log: Path, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a make target that serves until it is interrupted, as Ctrl-C in a terminal does."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["make", "--directory", str(directory), target],
+            env=bare_environment(**settings),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+            try:
+                process.wait(timeout=40)
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_for(pattern: str, log: Path, process: subprocess.Popen[bytes]) -> str:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        text = log.read_text()
+        if found := re.search(pattern, text):
+            return found[0]
+        assert process.poll() is None, text
+        time.sleep(0.1)
+    pytest.fail(f"no {pattern} within {PATIENCE} s:\n{log.read_text()}")
+
+
+def test_make_demo_leads_from_a_clone_to_the_first_pong(tmp_path: Path) -> None:
+    clone = copy_template(tmp_path / "clone")
+    subprocess.run(["git", "init", "--quiet", clone], check=True)
+    port, log = free_port(), tmp_path / "demo.log"
+    with running(clone, "demo", log, HOST="127.0.0.1", PORT=str(port)) as demo:
+        token = wait_for(r"eyJ[\w-]+\.[\w-]+\.[\w-]+", log, demo)
+        wait_for(rf"Page +http://[\w.]+:{port}/", log, demo)
+        wait_for("Listening at", log, demo)
+        with connect(f"ws://127.0.0.1:{port}/ws/live-comments/1?token={token}", open_timeout=30) as client:
+            client.send(json.dumps({"type": "ping"}))
+            assert json.loads(client.recv(timeout=10)) == {"type": "pong"}
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+def test_a_fresh_project_passes_its_own_checks(template: Path, tmp_path: Path, version: str) -> None:
+    python = interpreter(version)
+    project = bake(template, tmp_path)
+    make(project, "setup", f"PYTHON={python}")
+    make(project, "lint")
+    make(project, "test")
