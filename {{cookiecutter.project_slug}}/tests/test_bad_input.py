@@ -1,0 +1,179 @@
+"""Bad input ends neither the process nor another connection nor, at first, the connection it came on."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.conftest import Connect
+from tests.running import Service
+
+AUTHENTICATED = ["/ws/notifications", "/ws/live-comments/1"]
+NOT_JSON = ["", "nonsense", "{", "NaN", "'a'", "\x00", "[" * 30_000, '{"type":"ping"}{"type":"ping"}', "1" * 10_000]
+NO_MESSAGE: list[Any] = [1, "ping", None, True, [], [{"type": "ping"}], {}, {"type": None}, {"type": "no_such"}]
+NO_MESSAGE += [{"type": ["ping"]}, {"type": {"ping": 1}}, {"type": "PING"}, {"Type": "ping"}, {"type": "caught_up"}]
+NO_COMMENT: list[tuple[str, dict[str, Any]]] = [
+    ("body", {}),
+    ("body", {"body": None}),
+    ("body", {"body": 1}),
+    ("body", {"body": ["text"]}),
+    ("body", {"body": ""}),
+    ("body", {"body": "x" * 4001}),
+    ("body", {"body": "nul \x00 character"}),
+    ("client_id", {"body": "x", "client_id": 1}),
+    ("client_id", {"body": "x", "client_id": {}}),
+    ("client_id", {"body": "x", "client_id": "y" * 10_000}),
+    ("client_id", {"body": "x", "client_id": "nul \x00"}),
+    ("author_id", {"body": "x", "author_id": 7}),
+    ("seq", {"body": "x", "seq": 1}),
+]
+
+
+def is_error(message: dict[str, Any], code: str) -> bool:
+    return set(message) == {"type", "code", "message"} and (message["type"], message["code"]) == ("error", code)
+
+
+@pytest.mark.parametrize("path", AUTHENTICATED)
+@pytest.mark.parametrize("text", NOT_JSON)
+async def test_what_is_not_json_is_named(service: Service, connect: Connect, user: int, path: str, text: str) -> None:
+    client = await connect(service, path, user=user)
+    await client.send_raw(text)
+    assert is_error(await client.receive(), "invalid_json")
+    await client.lives()
+
+
+@pytest.mark.parametrize("path", AUTHENTICATED)
+@pytest.mark.parametrize("message", NO_MESSAGE)
+async def test_an_unknown_message_is_named(
+    service: Service, connect: Connect, user: int, path: str, message: object
+) -> None:
+    client = await connect(service, path, user=user)
+    error = await client.ask(message)
+    assert is_error(error, "invalid_message")
+    assert error["message"]
+    await client.lives()
+
+
+@pytest.mark.parametrize(("field", "fields"), NO_COMMENT)
+async def test_a_wrong_field_of_a_comment_is_named_and_nothing_stored(
+    service: Service, connect: Connect, post: int, user: int, field: str, fields: dict[str, Any]
+) -> None:
+    client, other = [await connect(service, f"/ws/live-comments/{post}", user=user) for _ in range(2)]
+    error = await client.ask({"type": "new_comment"} | fields)
+    assert is_error(error, "invalid_message")
+    assert field in error["message"]
+    assert (await client.comment("good"))["seq"] == 1
+    assert (await other.receive())["body"] == "good"
+
+
+async def test_half_a_surrogate_pair_is_an_error_like_any_other(
+    service: Service, connect: Connect, post: int, user: int
+) -> None:
+    """Valid by JSON's grammar, but no text that could be stored or sent on."""
+    client = await connect(service, f"/ws/live-comments/{post}", user=user)
+    error = await client.comment("half a pair \ud800")
+    assert is_error(error, "invalid_json") or is_error(error, "invalid_message")
+    await client.lives()
+
+
+async def test_an_error_does_not_repeat_a_long_input(service: Service, connect: Connect, post: int, user: int) -> None:
+    client = await connect(service, f"/ws/live-comments/{post}", user=user)
+    assert len((await client.comment("secret" * 5000))["message"]) < 500
+    assert len((await client.ask({"type": "t" * 50_000}))["message"]) < 500
+
+
+async def test_a_comment_of_the_greatest_length_is_stored(
+    service: Service, connect: Connect, post: int, user: int
+) -> None:
+    client = await connect(service, f"/ws/live-comments/{post}", user=user)
+    assert (await client.comment("x" * 4000))["type"] == "comment_created"
+
+
+async def test_an_unknown_field_of_an_ack_is_named(service: Service, connect: Connect, user: int) -> None:
+    client = await connect(service, "/ws/notifications", user=user)
+    error = await client.ask({"type": "ack", "seq": 1, "all": True})
+    assert is_error(error, "invalid_message")
+    assert "all" in error["message"]
+
+
+@pytest.mark.parametrize("wrong", ["nonsense", '{"type":"no_such"}'])
+@pytest.mark.parametrize("path", [*AUTHENTICATED, "/ws/json"])
+async def test_ten_bad_messages_in_a_row_end_the_connection(
+    service: Service, connect: Connect, user: int, path: str, wrong: str
+) -> None:
+    client = await connect(service, path, user=user)
+    bad = "nonsense" if path == "/ws/json" else wrong
+    for _ in range(9):
+        await client.send_raw(bad)
+    assert all(error["type"] == "error" for error in await client.receive_many(9))
+    await client.send_raw(bad)
+    code, reason = await client.closed()
+    assert code == 1008
+    assert reason
+
+
+async def test_a_good_message_forgives_the_bad_ones_before(
+    service: Service, connect: Connect, post: int, user: int
+) -> None:
+    client = await connect(service, f"/ws/live-comments/{post}", user=user)
+    for round_ in range(3):
+        for _ in range(9):
+            await client.send_raw("nonsense")
+        await client.receive_many(9)
+        assert (await client.comment("good"))["seq"] == round_ + 1
+
+
+@pytest.mark.parametrize("path", [*AUTHENTICATED, "/ws/json"])
+async def test_a_binary_frame_on_a_json_endpoint_ends_it_with_1003(
+    service: Service, connect: Connect, user: int, path: str
+) -> None:
+    client = await connect(service, path, user=user)
+    await client.send_raw(b'{"type":"ping"}')
+    assert (await client.closed())[0] == 1003
+
+
+async def test_a_message_over_the_limit_ends_the_connection_with_1009(
+    service: Service, connect: Connect, user: int
+) -> None:
+    whole, parts, wide = "x" * 65_537, ["x" * 40_000, "x" * 40_000], "é" * 32_769
+
+    async def code_after(path: str, message: str | list[str]) -> int:
+        client = await connect(service, path, user=user)
+        await client.websocket.send(message)
+        return (await client.closed())[0]
+
+    paths = [*AUTHENTICATED, "/ws/json", "/ws/echo"]
+    codes = await asyncio.gather(*(code_after(path, message) for path in paths for message in (whole, parts, wide)))
+    assert set(codes) == {1009}
+
+
+async def test_a_message_of_the_greatest_size_is_handled(service: Service, connect: Connect) -> None:
+    client = await connect(service, "/ws/echo")
+    await client.send_raw("x" * 65_536)
+    assert await client.receive_raw() == "Echo: " + "x" * 65_536
+
+
+async def test_one_clients_bad_input_is_nobody_elses_trouble(
+    service: Service, connect: Connect, post: int, user: int
+) -> None:
+    path = f"/ws/live-comments/{post}"
+    witness, first, second, third = [await connect(service, path, user=user) for _ in range(4)]
+    for _ in range(10):
+        await first.send_raw("nonsense")
+    await second.send_raw(b"binary")
+    await third.send_raw("x" * 70_000)
+    assert [code for code, _ in await asyncio.gather(first.closed(), second.closed(), third.closed())] == [
+        1008,
+        1003,
+        1009,
+    ]
+    await witness.lives()
+    assert (await witness.comment("fine"))["seq"] == 1
+
+
+async def test_the_limits_are_settings(strict: Service, connect: Connect, post: int, user: int) -> None:
+    client = await connect(strict, f"/ws/live-comments/{post}", user=user)
+    assert (await client.comment("x" * 10))["type"] == "comment_created"
+    assert is_error(await client.comment("x" * 11), "invalid_message")
+    await client.send_raw(" " * 1001)
+    assert (await client.closed())[0] == 1009

@@ -1,0 +1,49 @@
+"""Nothing that was committed is lost, doubled or out of order, whoever dies meanwhile."""
+
+import asyncio
+import re
+from collections.abc import Callable
+
+import httpx
+
+from tests import delivery
+from tests.client import connected
+from tests.conftest import Broker, StartService
+from tests.postgres import Database
+from tests.running import Service
+from tests.waiting import eventually
+
+
+async def test_every_client_knows_exactly_what_is_stored(
+    start_service: StartService, database: Database, broker: Broker
+) -> None:
+    """Clients of two processes lose their connections at random, one process is killed half-way."""
+    service = start_service(database=database, WEB_CONCURRENCY="2", **broker)
+    await delivery.run([service], delivery.Load(clients=40, topics=5, comments=1000, within=20))
+
+
+async def test_clients_that_return_at_once_share_their_queries(
+    service: Service, start_service: StartService, number: Callable[[], int]
+) -> None:
+    """To a process that has none of what they missed in its memory."""
+    posts, clients = [number() for _ in range(5)], 200
+    for post in posts:
+        async with connected(service.ws, f"/ws/live-comments/{post}", user=1) as writer:
+            for _ in range(20):
+                await writer.comment("missed")
+    fresh = start_service(database=service.database)
+
+    async def returns(client_number: int) -> int:
+        path = f"/ws/live-comments/{posts[client_number % len(posts)]}"
+        async with connected(fresh.ws, path, user=client_number, after=10) as client:
+            return len(await client.receive_until("caught_up"))
+
+    assert set(await asyncio.gather(*map(returns, range(clients)))) == {11}
+    async with httpx.AsyncClient(base_url=fresh.http, trust_env=False) as http:
+
+        async def queries() -> float:
+            counted = re.search(r"^hub_history_queries_total (\S+)", (await http.get("/metrics")).text, re.MULTILINE)
+            return float(counted[1]) if counted else 0
+
+        await eventually(queries, "queries are counted")
+        assert await queries() <= len(posts)

@@ -1,0 +1,86 @@
+"""What a load balancer asks, and what an operator reads."""
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.conftest import Connect, StartService
+from tests.running import Service
+from tests.tokens import token
+from tests.waiting import eventually
+
+
+async def test_a_living_process_is_healthy_and_ready(http: httpx.AsyncClient) -> None:
+    for path in ("/healthz", "/readyz"):
+        answer = await http.get(path)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("application/json")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"])
+async def test_these_need_no_token(http: httpx.AsyncClient, path: str) -> None:
+    assert (await http.get(path)).status_code == 200
+
+
+async def test_a_health_check_may_ask_for_the_head_alone(http: httpx.AsyncClient) -> None:
+    assert (await http.head("/healthz")).status_code in {200, 405}
+
+
+async def test_documents_are_served_by_this_process_alone(http: httpx.AsyncClient) -> None:
+    paths = (await http.get("/openapi.json")).json()["paths"]
+    assert {"/api/posts/{post_id}/comments", "/api/notifications"} <= set(paths)
+
+
+def samples(text: str) -> dict[str, float]:
+    """The sum of each metric's samples, over all labels."""
+    sums: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            sums[sample.name] = sums.get(sample.name, 0) + sample.value
+    return sums
+
+
+async def test_metrics_are_in_the_format_of_prometheus(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    families = list(text_string_to_metric_families(answer.text))
+    assert all(family.documentation for family in families)
+    assert len(families) > 5
+
+
+async def test_open_connections_are_counted(service: Service, connect: Connect, http: httpx.AsyncClient) -> None:
+    await eventually(lambda: service.open_sockets() <= 1, "at most the HTTP client is connected")
+
+    async def counts(number: int) -> bool:
+        return samples((await http.get("/metrics")).text)["websocket_connections"] == number
+
+    await eventually(lambda: counts(0), "no connection is counted")
+    clients = [await connect(service, "/ws/notifications", user=user) for user in range(1, 8)]
+    await eventually(lambda: counts(7), "seven connections are counted")
+    for client in clients:
+        await client.close()
+    await eventually(lambda: counts(0), "no connection is counted any more")
+
+
+async def test_metrics_of_several_workers_are_one(shared_service: StartService, connect: Connect) -> None:
+    service = shared_service(WEB_CONCURRENCY="2")
+    for user in range(1, 12):
+        await connect(service, "/ws/notifications", user=user)
+    async with httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+
+        async def all_are_counted() -> bool:
+            """By whichever worker answers: every request makes a connection of its own."""
+            answers = [await http.get("/metrics", headers={"Connection": "close"}) for _ in range(6)]
+            return all(samples(answer.text)["websocket_connections"] == 11 for answer in answers)
+
+        await eventually(all_are_counted, "the connections of all workers are counted")
+
+
+async def test_no_token_is_in_a_metric(service: Service, connect: Connect, http: httpx.AsyncClient) -> None:
+    secret = token(4711)
+    client = await connect(service, "/ws/notifications", token=secret)
+    await client.lives()
+    text = (await http.get("/metrics")).text
+    assert secret not in text
+    assert "token=" not in text
+    assert "4711" not in text

@@ -1,0 +1,149 @@
+"""`/ws/notifications`: what is sent to a user reaches each of the user's connections and nobody else's."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import Connect
+from tests.running import Service
+from tests.tokens import bearer
+from tests.waiting import eventually
+
+PATH = "/ws/notifications"
+WRITER = bearer(1, scope="notifications:write")
+
+
+async def notify(http: httpx.AsyncClient, user: int, data: dict[str, Any]) -> None:
+    answer = await http.post("/api/notifications", json={"user_id": user, "data": data}, headers=WRITER)
+    assert answer.status_code == 201, answer.text
+
+
+async def test_a_notification_reaches_every_connection_of_its_user(
+    service: Service, connect: Connect, http: httpx.AsyncClient, user: int
+) -> None:
+    clients = [await connect(service, PATH, user=user) for _ in range(3)]
+    await notify(http, user, {"text": "Grüße 👋", "nested": {"list": [1, None]}})
+    for client in clients:
+        message = await client.receive()
+        assert message == {
+            "type": "notification",
+            "id": message["id"],
+            "seq": 1,
+            "data": {"text": "Grüße 👋", "nested": {"list": [1, None]}},
+            "created_at": message["created_at"],
+        }
+        created_at = datetime.fromisoformat(message["created_at"])
+        assert created_at.utcoffset() == timedelta(0)
+        assert abs(datetime.now(UTC) - created_at) < timedelta(minutes=1)
+
+
+async def test_nobody_else_gets_a_users_notification(
+    service: Service, connect: Connect, http: httpx.AsyncClient, number: Callable[[], int]
+) -> None:
+    mine, theirs = number(), number()
+    other = await connect(service, PATH, user=theirs)
+    await notify(http, mine, {"private": True})
+    await notify(http, theirs, {"private": False})
+    assert (await other.receive())["data"] == {"private": False}
+
+
+async def test_numbers_count_from_one_for_each_user(
+    service: Service, connect: Connect, http: httpx.AsyncClient, number: Callable[[], int]
+) -> None:
+    for user in (number(), number()):
+        client = await connect(service, PATH, user=user)
+        for _ in range(3):
+            await notify(http, user, {})
+        assert [message["seq"] for message in await client.receive_many(3)] == [1, 2, 3]
+
+
+async def test_a_post_and_a_user_of_the_same_number_do_not_share_their_count(
+    service: Service, connect: Connect, http: httpx.AsyncClient, number: Callable[[], int]
+) -> None:
+    same = number()
+    commenter = await connect(service, f"/ws/live-comments/{same}", user=same)
+    await commenter.comment("one")
+    client = await connect(service, PATH, user=same)
+    await notify(http, same, {})
+    assert (await client.receive())["seq"] == 1
+
+
+async def test_a_notification_too_big_for_the_database_channel_arrives_whole(
+    service: Service, connect: Connect, http: httpx.AsyncClient, user: int
+) -> None:
+    client = await connect(service, PATH, user=user)
+    data = {"text": "x" * 20_000}
+    await notify(http, user, data)
+    assert (await client.receive())["data"] == data
+
+
+async def test_an_ack_marks_everything_up_to_its_number_as_read(
+    service: Service, connect: Connect, http: httpx.AsyncClient, user: int
+) -> None:
+    client = await connect(service, PATH, user=user)
+    for _ in range(3):
+        await notify(http, user, {})
+    await client.receive_many(3)
+    await client.send({"type": "ack", "seq": 2})
+
+    def read() -> list[int]:
+        query = "select seq from notifications where user_id::text = %s and read_at is not null order by seq"
+        return [row[0] for row in service.database.rows(query, str(user))]
+
+    await eventually(lambda: read() == [1, 2], "the first two are read")
+    await client.lives()
+
+
+async def test_an_ack_leaves_other_users_alone(
+    service: Service, connect: Connect, http: httpx.AsyncClient, number: Callable[[], int]
+) -> None:
+    mine, theirs = number(), number()
+    for user in (mine, theirs):
+        await notify(http, user, {})
+    client = await connect(service, PATH, user=mine)
+    await client.send({"type": "ack", "seq": 1})
+    unread = "select count(*) from notifications where user_id::text = %s and read_at is null"
+    await eventually(lambda: service.database.value(unread, str(mine)) == 0, "the acknowledged one is read")
+    assert service.database.value(unread, str(theirs)) == 1
+
+
+async def test_an_ack_repeated_keeps_the_time_of_the_first(
+    service: Service, connect: Connect, http: httpx.AsyncClient, user: int
+) -> None:
+    for _ in range(2):
+        await notify(http, user, {})
+    client = await connect(service, PATH, user=user)
+    query = "select read_at from notifications where user_id::text = %s order by seq"
+    await client.send({"type": "ack", "seq": 1})
+    await eventually(lambda: service.database.rows(query, str(user))[0][0], "the first is read")
+    first = service.database.rows(query, str(user))[0]
+    await client.send({"type": "ack", "seq": 1})
+    await client.send({"type": "ack", "seq": 2})
+    await eventually(lambda: service.database.rows(query, str(user))[1][0], "the second is read")
+    assert service.database.rows(query, str(user))[0] == first
+
+
+async def test_an_ack_reads_nothing_that_comes_after_it(
+    service: Service, connect: Connect, http: httpx.AsyncClient, user: int
+) -> None:
+    client = await connect(service, PATH, user=user)
+    await notify(http, user, {})
+    await client.receive()
+    read = "select read_at is not null from notifications where user_id::text = %s order by seq"
+    await client.send({"type": "ack", "seq": 10**6})
+    await eventually(lambda: service.database.rows(read, str(user)) == [(True,)], "the first is read")
+    await notify(http, user, {})
+    assert (await client.receive())["seq"] == 2
+    assert service.database.rows(read, str(user)) == [(True,), (False,)]
+
+
+@pytest.mark.parametrize("seq", [-1, "1", 1.5, None, True, 2**63, [1]])
+async def test_an_ack_needs_a_whole_number(service: Service, connect: Connect, user: int, seq: object) -> None:
+    client = await connect(service, PATH, user=user)
+    error = await client.ask({"type": "ack", "seq": seq})
+    assert (error["type"], error["code"]) == ("error", "invalid_message")
+    assert "seq" in error["message"]
+    await client.lives()

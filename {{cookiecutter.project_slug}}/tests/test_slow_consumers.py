@@ -1,0 +1,48 @@
+"""A client that reads too slowly is let go; it delays nobody and costs no more than its outbox."""
+
+import pytest
+
+from tests.conftest import Connect, StartService
+from tests.raw import RawClient
+from tests.running import Service
+from tests.tokens import token
+from tests.waiting import eventually
+
+OUTBOX, SEND_TIMEOUT = 65_536, 3
+# More than the kernel buffers of a connection take: 16 kB each.
+COMMENTS, BODY = 500, "😀" * 4000
+
+
+@pytest.fixture
+def service(shared_service: StartService) -> Service:
+    """A service with small outboxes."""
+    return shared_service(MAX_OUTBOX_BYTES=str(OUTBOX), SEND_TIMEOUT=str(SEND_TIMEOUT))
+
+
+async def flood(service: Service, connect: Connect, post: int) -> None:
+    """Have more stored than any stalled reader's buffers hold; one that reads gets all of it in order."""
+    writer = await connect(service, f"/ws/live-comments/{post}", user=1)
+    reader = await connect(service, f"/ws/live-comments/{post}", user=2)
+    for _ in range(COMMENTS):
+        await writer.send({"type": "new_comment", "body": BODY})
+    assert len(await writer.receive_many(COMMENTS, 30)) == COMMENTS
+    assert [comment["seq"] for comment in await reader.receive_many(COMMENTS, 10)] == list(range(1, COMMENTS + 1))
+
+
+async def test_a_stalled_reader_is_freed_and_delays_nobody(service: Service, connect: Connect, post: int) -> None:
+    await eventually(lambda: service.open_sockets() == 0, "the service is empty")
+    async with RawClient.connected(service.port, f"/ws/live-comments/{post}", token(3), receive_buffer=4096):
+        await flood(service, connect, post)
+        took = await eventually(lambda: service.open_sockets() == 2, "the stalled reader's socket is closed")
+        assert took < SEND_TIMEOUT + 2
+    again = await connect(service, f"/ws/live-comments/{post}", user=3, after=COMMENTS - 3)
+    missed = await again.receive_until("caught_up")
+    assert [message["seq"] for message in missed] == [COMMENTS - 2, COMMENTS - 1, COMMENTS, COMMENTS]
+
+
+async def test_a_slow_reader_that_wakes_up_is_told_why_it_is_let_go(
+    service: Service, connect: Connect, post: int
+) -> None:
+    async with RawClient.connected(service.port, f"/ws/live-comments/{post}", token(3), receive_buffer=4096) as slow:
+        await flood(service, connect, post)
+        assert await slow.close_code() == 1013
