@@ -1,0 +1,1 @@
+"""WebSocket conformance: the Autobahn test suite against the generated service."""
