@@ -1,8 +1,8 @@
 """When a task may be interrupted: a database transaction that has begun is finished first."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
@@ -57,8 +57,10 @@ class Interruptible:
         if self._task is not None and not self._task.cancelling():
             self._task.cancel()
 
-    @contextmanager
-    def uninterrupted(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def uninterrupted(self) -> AsyncIterator[None]:
+        if self._interrupted and not self._holds:
+            await asyncio.sleep(0)  # where a cancellation that is on its way arrives, and not further in
         self._holds += 1
         try:
             yield
@@ -68,12 +70,12 @@ class Interruptible:
                 self.cancel()
 
 
-@contextmanager
-def uninterrupted() -> Iterator[None]:
+@asynccontextmanager
+async def uninterrupted() -> AsyncIterator[None]:
     """Put off an interruption of the running block until the end of this one, which has to be short."""
     current = _current.get()
     if current is None:
         yield
     else:
-        with current.uninterrupted():
+        async with current.uninterrupted():
             yield

@@ -77,7 +77,7 @@ class Comments:
             "connection_id": origin,
             "body": new.body,
         }
-        with uninterrupted():
+        async with uninterrupted():
             row = await self._add_once(parameters)
             if row["payload"] is not None:
                 await self._broker.publish(stream, row["payload"])

@@ -57,20 +57,19 @@ class Database:
     async def session(self) -> AsyncIterator[AsyncSession]:
         """A session for one operation: committed at the end of the block, rolled back if the block raises.
 
-        A client that leaves does not tear a transaction that has begun; keep the block short and wait for nothing
-        but the database in it.
+        A client that leaves does not interrupt it: a cancellation inside SQLAlchemy would cost the pool a connection.
+        So keep the block short, and wait for nothing but the database in it.
 
         Raises:
             Unavailable: The database or a connection from the pool is not to be had; nothing was stored.
         """
-        with self._outages():
-            async with self._sessions() as session:
-                await session.connection()
-                with uninterrupted():
+        async with uninterrupted():
+            with self._outages():
+                async with self._sessions() as session:
                     yield session
                     await session.commit()
-                for callback in session.info.pop("after_commit", ()):
-                    await callback()
+            for callback in session.info.pop("after_commit", ()):
+                await callback()
 
     async def execute(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[Row]:
         """Run one statement that is a whole operation: one round trip, where a transaction around it takes three.
@@ -78,9 +77,9 @@ class Database:
         Raises:
             Unavailable: The database or a connection from the pool is not to be had; nothing was stored.
         """
-        with self._outages():
-            async with self._autocommit.connect() as connection:
-                with uninterrupted():
+        async with uninterrupted():
+            with self._outages():
+                async with self._autocommit.connect() as connection:
                     result = await connection.execute(statement, parameters)
                     return [*result.mappings()] if result.returns_rows else []
 

@@ -66,7 +66,7 @@ class Notifications:
             "user_id": str(user),
             "data": data,
         }
-        with uninterrupted():
+        async with uninterrupted():
             row = (await self._database.execute(_ADD_NOTIFICATION, parameters))[0]
             await self._broker.publish(stream, row["payload"])
         return StoredNotification(**_fields(row))

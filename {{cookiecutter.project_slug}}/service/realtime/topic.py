@@ -143,7 +143,8 @@ class Topic:
         while True:
             self._metrics.history_queries.inc()
             try:
-                return await self.stream.read(after, HISTORY_LIMIT)
+                # A cancellation does not reach it: inside SQLAlchemy it would cost the pool a connection.
+                return await asyncio.shield(asyncio.ensure_future(self.stream.read(after, HISTORY_LIMIT)))
             except Unavailable:
                 await backoff.wait()
 

@@ -78,8 +78,11 @@ class ValkeyBroker:
                 async with self._client.pubsub() as subscriptions:
                     self._unwanted.clear()
                     self._confirmed = {topic: future for topic, future in self._confirmed.items() if not future.done()}
-                    await subscriptions.subscribe(*self._topics, _LAST)
+                    known = tuple(self._topics)
+                    await subscriptions.subscribe(*known, _LAST)
                     self._subscriptions = subscriptions
+                    if meanwhile := self._topics.difference(known):
+                        await subscriptions.subscribe(*meanwhile)
                     await self._receive_all(subscriptions, receive, resumed, backoff)
             except _LOST as error:
                 if self._connected:
