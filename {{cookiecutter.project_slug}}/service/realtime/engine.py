@@ -12,6 +12,7 @@ from service.auth.revocations import Revocations
 from service.auth.tickets import Tickets
 from service.auth.tokens import Tokens
 from service.database import Database
+from service.observability.cloudwatch import CloudWatch
 from service.observability.metrics import Metrics
 from service.problems import Problem, Unavailable
 from service.realtime.backoff import Backoff
@@ -46,7 +47,7 @@ class Engine:
         self.hub = Hub(broker, partial(read_positions, database), metrics)
         self._revoked = asyncio.Event()
         heartbeat = Heartbeat(settings.heartbeat_interval, settings.heartbeat_timeout)
-        self._sweep = Sweep(self.connections, heartbeat, metrics)
+        self._sweep = Sweep(self.connections, heartbeat, metrics, CloudWatch(settings, metrics))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -56,6 +57,7 @@ class Engine:
             for work in (
                 partial(self.broker.run, self._receive, self._resumed),
                 self.hub.open_topics,
+                self.hub.answer_positions,
                 self.hub.reconcile_topics,
                 self._follow_revocations,
                 self._sweep.run,

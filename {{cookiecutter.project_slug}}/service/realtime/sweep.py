@@ -3,6 +3,7 @@
 import asyncio
 from time import monotonic, time
 
+from service.observability.cloudwatch import CloudWatch
 from service.observability.metrics import Metrics
 from service.realtime.connections import Connections, Member
 from service.realtime.heartbeat import Heartbeat
@@ -16,10 +17,13 @@ _LOOKS_PER_CENSUS = 20
 class Sweep:
     """Ends connections whose client is gone or whose token has expired, and keeps the metrics up to date."""
 
-    def __init__(self, connections: Connections, heartbeat: Heartbeat, metrics: Metrics) -> None:
+    def __init__(
+        self, connections: Connections, heartbeat: Heartbeat, metrics: Metrics, cloudwatch: CloudWatch
+    ) -> None:
         self._connections = connections
         self._heartbeat = heartbeat
         self._metrics = metrics
+        self._cloudwatch = cloudwatch
 
     async def run(self) -> None:
         looks = 0
@@ -32,6 +36,7 @@ class Sweep:
             self._metrics.event_loop_lag.observe(now - due)
             self._metrics.connections.set(len(self._connections))
             self._metrics.flush()
+            self._cloudwatch.observe(now, now - due, len(self._connections))
             looks += 1
             if looks % _LOOKS_PER_CENSUS == 0:
                 waiting = sum(connection.link.buffered() for connection in self._connections)
