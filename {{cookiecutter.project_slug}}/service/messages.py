@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import JsonValue, StringConstraints
 
-from service.wire import Answer, ClientId, Message, Sequence, Text, Time, Typed, UserId
+from service.wire import Answer, ClientId, Message, Sequence, Storable, Time, Typed, UserId
 
 
 class Received(Message):
@@ -18,7 +18,7 @@ class NewComment(Message):
     """Store a comment. The same `client_id` again stores nothing and answers the same `comment_id`."""
 
     type: Literal["new_comment"] = "new_comment"
-    body: Annotated[Text, StringConstraints(min_length=1)]
+    body: Annotated[str, StringConstraints(min_length=1), Storable]
     client_id: ClientId | None = None
 
 

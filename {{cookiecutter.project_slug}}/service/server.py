@@ -82,17 +82,24 @@ class _DrainingServer(Server):
     """
 
     drain_seconds: float
+    parent: int
     _drain: asyncio.Task[None] | None = None
 
     def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
-        """Drain on SIGTERM; on an interactive stop, or a second signal, go at once."""
-        seconds = self.drain_seconds if sig == signal.SIGTERM else 0.0
-        asyncio.get_running_loop().call_soon_threadsafe(self._stop, seconds)
+        """Drain on SIGTERM, however often it comes; go at once on an interactive stop."""
+        asyncio.get_running_loop().call_soon_threadsafe(self._stop, sig == signal.SIGTERM)
 
-    def _stop(self, seconds: float) -> None:
+    async def on_tick(self, counter: int) -> bool:
+        """Also stop when gunicorn is gone: nobody else would ever end this process."""
+        if os.getppid() != self.parent:
+            self._stop(patiently=True)
+        return await super().on_tick(counter)
+
+    def _stop(self, patiently: bool) -> None:
         if self._drain is not None:
-            self.should_exit = True
+            self.should_exit = self.should_exit or not patiently
             return
+        seconds = self.drain_seconds if patiently else 0.0
         app = self.config.app
         assert isinstance(app, FastAPI)
         self._drain = asyncio.create_task(app.state.engine.drain(seconds))
@@ -127,6 +134,7 @@ def _worker_class(settings: Settings) -> type[UvicornWorker]:
             self.config.app = self.wsgi
             server = _DrainingServer(self.config)
             server.drain_seconds = settings.drain_seconds
+            server.parent = self.ppid
             self._install_sigquit_handler()
             await server.serve(sockets=self.sockets)
             if not server.started:

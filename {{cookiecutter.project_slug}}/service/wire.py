@@ -7,7 +7,15 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+)
 
 BIGGEST_INTEGER = 2**63 - 1
 """The largest PostgreSQL bigint."""
@@ -40,9 +48,11 @@ def _storable(value: JsonValue) -> JsonValue:
     return value
 
 
-Text = Annotated[str, AfterValidator(_without_nul)]
+Storable = AfterValidator(_without_nul)
+"""For a text that PostgreSQL shall keep: `Annotated[str, StringConstraints(max_length=80), Storable]`."""
+
 StorableJson = Annotated[JsonValue, AfterValidator(_storable)]
-ClientId = Annotated[Text, StringConstraints(min_length=1, max_length=128)]
+ClientId = Annotated[str, StringConstraints(min_length=1, max_length=128), Storable]
 
 
 class Message(BaseModel):

@@ -1,5 +1,7 @@
 """Notifications: pushed to every connection of their user, created by other services."""
 
+from typing import Annotated
+
 from fastapi import Depends
 from pydantic import BaseModel, ConfigDict
 
@@ -7,7 +9,7 @@ from service.auth.requests import requires_scope
 from service.endpoints.dependencies import Notifications, Position
 from service.messages import Ack, Notification, StoredNotification
 from service.realtime.router import AuthenticatedConnection, Endpoints
-from service.wire import StorableJson, Text, UserId
+from service.wire import Storable, StorableJson, UserId
 
 router = Endpoints()
 
@@ -31,7 +33,7 @@ class NewNotification(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     user_id: UserId
-    data: dict[Text, StorableJson]
+    data: dict[Annotated[str, Storable], StorableJson]
 
 
 @router.post("/api/notifications", status_code=201, dependencies=[Depends(requires_scope("notifications:write"))])

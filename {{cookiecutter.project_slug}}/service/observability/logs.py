@@ -48,9 +48,15 @@ class _RedactingFormatter(structlog.stdlib.ProcessorFormatter):
 def configure_logging(settings: Settings) -> None:
     """Send everything that this process logs, the libraries' lines included, through one handler to stderr."""
     if settings.logs_as_json:
-        rendering: list[Any] = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        without_locals = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)  # they hold what clients said
+        rendering: list[Any] = [
+            structlog.processors.ExceptionRenderer(without_locals),
+            structlog.processors.JSONRenderer(),
+        ]
     else:
-        rendering = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        rendering = [
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
     handler = logging.StreamHandler()
     handler.setFormatter(
         _RedactingFormatter(

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import cached_property
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.database import Database, Row
 from service.realtime.frames import Frame, frame_of
@@ -17,6 +18,11 @@ HISTORY_LIMIT = 1000
 NOTIFY_LIMIT = 7900
 """Bytes; a larger event is announced by its `seq` alone, and each process reads it once (NOTIFY carries < 8,000)."""
 
+_NEXT_SEQ = text("""
+    INSERT INTO streams (name, last_seq) VALUES (:name, 1)
+    ON CONFLICT (name) DO UPDATE SET last_seq = streams.last_seq + 1
+    RETURNING last_seq
+""")
 _POSITIONS = text("SELECT name, last_seq FROM streams WHERE name = ANY(:names)")
 
 
@@ -50,6 +56,12 @@ async def read_positions(database: Database, names: Sequence[str]) -> Mapping[st
     """The last `seq` of each of the named streams that has one; raises Unavailable."""
     rows = await database.execute(_POSITIONS, {"names": list(names)})
     return {row["name"]: row["last_seq"] for row in rows}
+
+
+async def next_seq(session: AsyncSession, name: str) -> int:
+    """Take the next `seq` of a stream in the session's transaction, which keeps the stream locked until it ends."""
+    seq: int = (await session.execute(_NEXT_SEQ, {"name": name})).scalar_one()
+    return seq
 
 
 def time_of(value: datetime | str) -> datetime:
