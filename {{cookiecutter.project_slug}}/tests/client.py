@@ -1,4 +1,4 @@
-"""A plain client of the service: speaks its messages over a real WebSocket and never hides what came."""
+"""A plain client of the service: hides nothing that comes, and holds it against the AsyncAPI document."""
 
 import asyncio
 import json
@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Close
 from websockets.typing import Origin, Subprotocol
 
+from tests.schemas import check_sent
 from tests.tokens import token
 
 PATIENCE = 10.0
@@ -51,8 +52,9 @@ class Ending:
 class Client:
     """One open connection."""
 
-    def __init__(self, websocket: ClientConnection) -> None:
+    def __init__(self, websocket: ClientConnection, path: str) -> None:
         self.websocket = websocket
+        self._path = path
 
     async def send(self, message: Any) -> None:
         await self.websocket.send(json.dumps(message))
@@ -62,7 +64,9 @@ class Client:
 
     async def receive_raw(self, within: float = PATIENCE) -> str | bytes:
         async with asyncio.timeout(within):
-            return await self.websocket.recv()
+            raw = await self.websocket.recv()
+        check_sent(self._path, raw)
+        return raw
 
     async def receive(self, within: float = PATIENCE) -> Message:
         """The next message, which has to be a JSON object."""
@@ -100,6 +104,7 @@ class Client:
             async with asyncio.timeout(within):
                 while True:
                     messages.append(await self.websocket.recv())
+                    check_sent(self._path, messages[-1])
         except ConnectionClosed as closed:
             frame = closed.rcvd or Close(1006, "")
             return Ending(messages, frame.code, frame.reason, time.monotonic())
@@ -143,7 +148,7 @@ async def connected(
         max_size=None,
         max_queue=None,
     ) as websocket:
-        yield Client(websocket)
+        yield Client(websocket, path)
 
 
 async def refused(address: str, path: str, **options: Any) -> Refusal:

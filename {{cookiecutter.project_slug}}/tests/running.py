@@ -52,7 +52,7 @@ class Service:
         ready: bool = True,
     ) -> None:
         self.database = database
-        self.port = free_port()
+        self.port = int((settings or {}).get("PORT") or free_port())
         self.http = f"http://{HOST}:{self.port}"
         self.ws = f"ws://{HOST}:{self.port}"
         self._asked_to_stop = False

@@ -18,8 +18,10 @@ async def test_every_client_knows_exactly_what_is_stored(
     start_service: StartService, database: Database, broker: Broker
 ) -> None:
     """Clients of two processes lose their connections at random, one process is killed half-way."""
-    service = start_service(database=database, WEB_CONCURRENCY="2", **broker)
+    service = start_service(database=database, WEB_CONCURRENCY="2", DATABASE_POOL_SIZE="2", **broker)
     await delivery.run([service], delivery.Load(clients=40, topics=5, comments=1000, within=20))
+    errors = [line for line in service.log_lines() if line["level"] == "error"]
+    assert [line["event"] for line in errors if "SIGKILL" not in line["event"]] == []
 
 
 async def test_clients_that_return_at_once_share_their_queries(

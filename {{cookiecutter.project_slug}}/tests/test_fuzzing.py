@@ -1,15 +1,19 @@
 """No sequence of frames or messages, however broken, yields a bug, a hang or a wrong code."""
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from hypothesis.configuration import set_hypothesis_home_dir
 
 from tests.client import connected
 from tests.raw import CLOSE, TEXT, RawClient, frame
 from tests.running import Service
 from tests.tokens import token
 
+set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "hypothesis-of-the-service")
 PATHS = ["/ws/echo", "/ws/json", "/ws/notifications", "/ws/live-comments/4242"]
 CODES = {1000, 1002, 1003, 1006, 1007, 1008, 1009}
 ANSWERS = {"pong", "comment_created", "authenticated", "invalid_json", "invalid_message", "invalid_token"}

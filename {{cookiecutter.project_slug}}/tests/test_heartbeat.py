@@ -26,17 +26,21 @@ def beating(shared_service: StartService) -> Service:
     )
 
 
-@pytest.mark.parametrize("path", AUTHENTICATED)
 async def test_a_silent_client_is_asked_and_then_closed_with_4408(
-    beating: Service, connect: Connect, user: int, path: str
+    beating: Service, connect: Connect, user: int
 ) -> None:
-    started = time.monotonic()
-    client = await connect(beating, path, user=user)
-    assert await client.receive() == {"type": "ping"}
-    assert time.monotonic() - started > 0.8 * INTERVAL
-    code, _ = await client.closed(TIMEOUT + SLACK)
-    assert code == 4408
-    assert 0.8 * (INTERVAL + TIMEOUT) < time.monotonic() - started < INTERVAL + TIMEOUT + SLACK
+    """Though the client library answers protocol pings by itself: a page that hangs would still look alive."""
+
+    async def fall_silent(path: str) -> None:
+        started = time.monotonic()
+        client = await connect(beating, path, user=user)
+        assert await client.receive() == {"type": "ping"}
+        assert time.monotonic() - started > 0.8 * INTERVAL
+        code, _ = await client.closed(TIMEOUT + SLACK)
+        assert code == 4408
+        assert 0.8 * (INTERVAL + TIMEOUT) < time.monotonic() - started < INTERVAL + TIMEOUT + SLACK
+
+    await asyncio.gather(*map(fall_silent, AUTHENTICATED))
 
 
 async def test_a_client_that_answers_or_speaks_stays(
@@ -68,14 +72,6 @@ async def speak(client: Client, message: object, answer: str) -> None:
         await asyncio.sleep(INTERVAL / 2)
 
 
-async def test_an_answer_to_protocol_pings_alone_is_not_a_message(
-    beating: Service, connect: Connect, user: int
-) -> None:
-    """The client library answers protocol pings by itself; a page that hangs would still look alive."""
-    client = await connect(beating, AUTHENTICATED[0], user=user)
-    assert (await client.closed(INTERVAL + TIMEOUT + SLACK))[0] == 4408
-
-
 async def test_demo_endpoints_ask_by_protocol_pings_only(beating: Service, connect: Connect) -> None:
     """The client library answers these; nothing else comes for longer than a dead client is kept."""
     clients = [await connect(beating, path) for path in ("/ws/echo", "/ws/json")]
@@ -90,12 +86,14 @@ async def hears_nothing(client: Client, seconds: float) -> None:
         await client.receive_raw(seconds)
 
 
-@pytest.mark.parametrize("path", ["/ws/echo", "/ws/notifications"])
-async def test_a_client_that_answers_no_protocol_ping_is_gone_in_time(beating: Service, path: str) -> None:
+async def test_a_client_that_answers_no_protocol_ping_is_gone_in_time(beating: Service) -> None:
     await eventually(lambda: beating.open_sockets() == 0, "the service is empty")
-    async with RawClient.connected(beating.port, path, token(1)):
-        assert beating.open_sockets() == 1
-        took = await eventually(lambda: beating.open_sockets() == 0, "the dead client's socket is closed")
+    async with (
+        RawClient.connected(beating.port, "/ws/echo"),
+        RawClient.connected(beating.port, "/ws/notifications", token(1)),
+    ):
+        assert beating.open_sockets() == 2
+        took = await eventually(lambda: beating.open_sockets() == 0, "the dead clients' sockets are closed")
     assert took < INTERVAL + TIMEOUT + SLACK
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.client import Client
+from tests.client import Client, connected
 from tests.conftest import Connect
 from tests.running import Service
 from tests.tokens import bearer
@@ -162,3 +162,14 @@ async def test_a_position_in_the_future_gets_what_comes_and_nothing_twice(
     assert await client.receive() == {"type": "caught_up", "seq": 2}
     await sender.comment("new")
     assert (await client.receive())["seq"] == 3
+
+
+async def test_history_has_whatever_was_confirmed_to_anybody_before(
+    service: Service, connect: Connect, post: int, user: int
+) -> None:
+    """Even when the news of it is still on its way to the process."""
+    writer = await connect(service, comments_of(post), user=user)
+    for seq in range(1, 21):
+        await writer.comment("written")
+        async with connected(service.ws, comments_of(post), user=user, after=seq - 1) as reader:
+            assert [message["seq"] for message in await reader.receive_until("caught_up")] == [seq, seq]

@@ -1,5 +1,8 @@
-"""A client that reads too slowly is let go; it delays nobody and costs no more than its outbox."""
+"""A client that reads too slowly is let go; it delays nobody, and misses nothing when it returns."""
 
+import asyncio
+
+import httpx
 import pytest
 
 from tests.conftest import Connect, StartService
@@ -43,6 +46,21 @@ async def test_a_stalled_reader_is_freed_and_delays_nobody(service: Service, con
 async def test_a_slow_reader_that_wakes_up_is_told_why_it_is_let_go(
     service: Service, connect: Connect, post: int
 ) -> None:
-    async with RawClient.connected(service.port, f"/ws/live-comments/{post}", token(3), receive_buffer=4096) as slow:
-        await flood(service, connect, post)
+    async with (
+        RawClient.connected(service.port, f"/ws/live-comments/{post}", token(3), receive_buffer=4096) as slow,
+        httpx.AsyncClient(base_url=service.http, trust_env=False) as http,
+    ):
+
+        async def let_go() -> str:
+            lines = (await http.get("/metrics")).text.splitlines()
+            return next(line for line in lines if line.startswith("websocket_slow_consumers_total"))
+
+        before = await let_go()
+
+        async def one_more_is_let_go() -> bool:
+            return await let_go() != before
+
+        flooding = asyncio.create_task(flood(service, connect, post))
+        await eventually(one_more_is_let_go, "the slow reader is let go", within=30)
         assert await slow.close_code() == 1013
+        await flooding
