@@ -11,7 +11,7 @@ from service.realtime.connections import Connections
 
 _LEAST_SECONDS = 1.0
 """How long a process without connections still answers 503, for load balancers to notice."""
-_GRACE_SECONDS = 1.0
+_GRACE_SECONDS = 0.75
 """How long the last clients get to answer their close."""
 _DELAY_MS = (100, 1500)
 """Between which bounds clients are told to wait before they reconnect."""
