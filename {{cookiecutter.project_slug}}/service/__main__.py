@@ -1,6 +1,7 @@
 """The commands: `python -m service COMMAND`."""
 
 import argparse
+import json
 import sys
 
 from service.development import development_settings, with_secret_key
@@ -37,6 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument("--ttl", type=_positive, default=3600, metavar="SECONDS", help="how long it is valid (3600)")
     token.add_argument("--scope", default="", help="what it allows, separated by spaces: notifications:write")
     token.set_defaults(run=_token)
+
+    asyncapi = commands.add_parser("asyncapi", help="print the AsyncAPI document of the WebSocket endpoints")
+    asyncapi.set_defaults(run=_asyncapi)
     return parser
 
 
@@ -87,13 +91,22 @@ def _token(settings: Settings, arguments: argparse.Namespace) -> None:
     print(issue_token(settings, user, ttl=arguments.ttl, scopes=arguments.scope))
 
 
+def _asyncapi(settings: Settings, _arguments: argparse.Namespace) -> None:
+    from service.asyncapi import document  # noqa: PLC0415
+    from service.endpoints import routers  # noqa: PLC0415
+    from service.project import read_project  # noqa: PLC0415
+
+    print(json.dumps(document(read_project(), routers(demo=settings.demo)), indent=2, ensure_ascii=False))
+
+
 def _print_welcome(settings: Settings) -> None:
     from service.auth.tokens import issue_token  # noqa: PLC0415
 
-    token = issue_token(settings, 1 if settings.jwt_subject_type == "integer" else "one", ttl=86_400)
+    users = (1, 2) if settings.jwt_subject_type == "integer" else ("one", "two")
+    token, other = (issue_token(settings, user, ttl=86_400, scopes="notifications:write") for user in users)
     address = f"localhost:{settings.port}"
     print(
-        f"\n  Page    http://{address}/#token={token}\n"
+        f"\n  Page    http://{address}/#token={token}&token={other}\n"
         f"  Token   {token}\n"
         f"  Client  .venv/bin/python -m websockets 'ws://{address}/ws/live-comments/1?token={token}'\n",
         flush=True,

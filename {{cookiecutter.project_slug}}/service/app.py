@@ -1,29 +1,26 @@
 """The application, put together."""
 
-import tomllib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from fastapi import FastAPI
 
-from service import web
+from service import asyncapi, web
 from service.database import Database
 from service.development import with_secret_key
-from service.endpoints import DEMO_ROUTERS, ROUTERS, health
+from service.endpoints import health, routers
 from service.errors import answer_problems
 from service.http import BodyLimit, SafeHeaders
 from service.observability.logs import configure_logging
 from service.observability.metrics import Metrics
 from service.observability.requests import RequestLog
+from service.project import read_project
 from service.readiness import Readiness
 from service.realtime.broker import Broker
 from service.realtime.broker.postgres import PostgresBroker
 from service.realtime.broker.valkey import ValkeyBroker
 from service.realtime.engine import Engine
 from service.settings import Settings, load_settings
-
-_PROJECT = Path(__file__).parent.parent / "pyproject.toml"
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -44,13 +41,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             yield
         await database.close()
 
-    project = tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]
+    project = read_project()
     app = FastAPI(
-        title=project["name"],
-        description=project["description"],
-        version=project["version"],
+        title=project.name,
+        description=project.description,
+        version=project.version,
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
         redoc_url=None,
     )
     app.state.engine = engine
@@ -59,7 +57,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(SafeHeaders, https=not settings.is_development)
     app.add_middleware(RequestLog, metrics=metrics)
     answer_problems(app)
-    for router in [health.router, *ROUTERS, *([*DEMO_ROUTERS, web.router] if settings.demo else [])]:
+    endpoints = routers(demo=settings.demo)
+    pages = [web.documents(asyncapi.document(project, endpoints)), *([web.demo_page()] if settings.demo else [])]
+    for router in [health.router, *endpoints, *pages]:
         app.include_router(router)
     return app
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+import os
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any, Protocol, TypedDict
@@ -18,6 +20,8 @@ from tests.running import Service
 
 OLD_KEY, NEW_KEY = SECRET_KEY, "the key that is to replace the other one and as long as any algorithm asks for"
 STRICT_BURST = 5
+INSTALL = {"chromium": "apt-get install chromium", "npm": "apt-get install npm"}
+ALIASES = {"chromium": ("chromium-browser", "google-chrome", "google-chrome-stable")}
 _cluster = pytest.StashKey[Cluster]()
 _numbers = itertools.count(1)
 
@@ -38,6 +42,31 @@ class Connect(Protocol):
     """Opens a connection to a service that the end of the test closes."""
 
     def __call__(self, service: Service, path: str, **options: Any) -> Awaitable[Client]: ...
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(program): the test runs only where this program is installed")
+
+
+def find_program(name: str) -> str | None:
+    """Where a program is, under any of its names."""
+    return next((found for alias in (name, *ALIASES.get(name, ())) if (found := shutil.which(alias))), None)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for program in (marker.args[0] for marker in item.iter_markers("needs")):
+        if not find_program(program):
+            reason = f"{program} is missing: {INSTALL[program]}"
+            pytest.fail(reason, pytrace=False) if os.environ.get("ALL") == "1" else pytest.skip(reason)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name every group that was not tested, and the command that changes that."""
+    reasons = [report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])]
+    if reasons:
+        terminalreporter.section("not tested on this machine")
+    for reason in sorted(set(reasons)):
+        terminalreporter.line(f"{reasons.count(reason)} tests: {reason}")
 
 
 def start_cluster(config: pytest.Config) -> Address:

@@ -18,7 +18,7 @@ FLOORS = [
     {"realtime"},
     {"comments", "notifications", "readiness"},
     {"endpoints", "errors", "http", "asyncapi"},
-    {"asyncapi", "web"},
+    {"web"},
     {"app"},
     {"server"},
     {"__main__"},

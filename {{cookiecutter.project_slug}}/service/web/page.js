@@ -1,80 +1,221 @@
-/** The demo page: connects with the token in the address's fragment, and shows what comes and goes. */
+/** The demo page: two users, each with a connection for comments and one for notifications. */
 
-const element = (id) => document.getElementById(id);
+import { connect, liveComments, request } from "/client.js";
 
-let socket = null;
-let position = 0;
+const MOST_FRAMES = 200;
+const WORDS = {
+  connecting: "Connecting",
+  catching_up: "Catching up",
+  live: "Live",
+  waiting: "Reconnecting",
+  closed: "Closed",
+};
 
-function show(list, text) {
-  const item = document.createElement("li");
-  item.textContent = text;
-  list.append(item);
-  item.scrollIntoView({ block: "nearest" });
+/** The user that a token speaks for, as the wire writes it. */
+function userOf(token) {
+  const claims = token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/");
+  return String(JSON.parse(atob(claims)).sub);
 }
 
-function log(arrow, text) {
-  element("wire").append(`${arrow} ${text}\n`);
-}
+class User {
+  #token;
+  #comments;
+  #notifications;
+  #shown = new Map();
 
-function send(message) {
-  const text = JSON.stringify(message);
-  log("→", text);
-  socket.send(text);
-}
+  constructor(number, token) {
+    const fragment = document.getElementById("user").content.cloneNode(true);
+    this.number = number;
+    this.root = fragment.querySelector("section");
+    this.other = null;
+    this.find("code").textContent = `.venv/bin/python -m service token --user ${number} --scope notifications:write`;
+    this.find(".token").addEventListener("submit", (event) => this.#change(event));
+    this.find(".write").addEventListener("submit", (event) => this.#write(event));
+    this.find("[name=bad]").addEventListener("click", () => this.#comments?.send({ type: "new_comment", text: "no body" }));
+    this.find("[name=notify]").addEventListener("click", () => this.#notify());
+    this.find("[name=retry]").addEventListener("click", () => this.#comments.retry());
+    this.find("[name=change]").addEventListener("click", () => this.#offerTokenField(this.find(".token").hidden));
+    setInterval(() => this.#count(), 200);
+    document.getElementById("users").append(fragment);
+    this.use(token);
+  }
 
-function take(message) {
-  switch (message.type) {
-    case "ping":
-      return send({ type: "pong" });
-    case "comment":
-      position = Math.max(position, message.seq);
-      return show(element("comments"), `${message.author_id}: ${message.body}`);
-    case "comment_created":
-      position = Math.max(position, message.seq);
-      return undefined;
-    case "error":
-      return show(element("comments"), `${message.code}: ${message.message}`);
-    default:
-      return undefined;
+  find(selector) {
+    return this.root.querySelector(selector);
+  }
+
+  get id() {
+    return this.#token && userOf(this.#token);
+  }
+
+  use(token) {
+    try {
+      const isSame = this.#token !== undefined && userOf(token) === this.id;
+      userOf(token);
+      this.#token = token;
+      if (isSame && this.#comments.state.name === "live") return;
+    } catch {
+      this.#offerTokenField(true);
+      this.find("h2").textContent = `User ${this.number}`;
+      this.find("[role=status]").textContent = token ? "That is not a token" : "A token is needed";
+      return;
+    }
+    this.find("h2").textContent = `User ${this.id}`;
+    this.#offerTokenField(false);
+    this.start();
+  }
+
+  /** Begins anew, from the first comment of the post. */
+  start() {
+    this.#comments?.close();
+    this.#notifications?.close();
+    this.find(".comments ol").replaceChildren();
+    this.#shown.clear();
+    if (!this.#token) return;
+    const token = () => this.#token;
+    this.#comments = liveComments({
+      post: Number(document.getElementById("post").value),
+      token,
+      after: 0,
+      onMessage: (message) => this.#take(message),
+      onState: (state) => this.#tell(state),
+      onFrame: (direction, text) => this.#log(direction, "comments", text),
+    });
+    this.#notifications = connect({
+      url: "/ws/notifications",
+      token,
+      onMessage: (message) => this.#take(message),
+      onFrame: (direction, text) => this.#log(direction, "notifications", text),
+    });
+  }
+
+  #take(message) {
+    if (message.type === "comment") this.#show(message.seq, message.author_id, message.body);
+    if (message.type === "notification") this.#showNotification(message);
+    if (message.type === "error") this.#complain(message);
+  }
+
+  async #write(event) {
+    event.preventDefault();
+    const field = event.target.elements.body;
+    const body = field.value;
+    field.value = "";
+    const item = this.#item(this.id, body);
+    item.classList.add("unconfirmed");
+    this.#append(item);
+    try {
+      const { seq } = await this.#comments.deliver({ type: "new_comment", body });
+      item.remove();
+      this.#show(seq, this.id, body);
+    } catch (problem) {
+      item.remove();
+      this.#complain(problem);
+    }
+  }
+
+  #show(seq, author, body) {
+    if (this.#shown.has(seq)) return;
+    const item = this.#item(author, body);
+    item.dataset.seq = seq;
+    this.#shown.set(seq, item);
+    const later = [...this.find(".comments ol").children].find((other) => !(Number(other.dataset.seq) < seq));
+    if (later) later.before(item);
+    else this.#append(item);
+  }
+
+  #item(author, body) {
+    const item = document.createElement("li");
+    const who = document.createElement("b");
+    who.textContent = String(author) === this.id ? "You" : `User ${author}`;
+    item.append(who, ` ${body}`);
+    return item;
+  }
+
+  #append(item) {
+    const log = this.find(".comments");
+    log.firstChild.append(item);
+    log.scrollTop = log.scrollHeight;
+  }
+
+  #showNotification({ seq, data }) {
+    const item = document.createElement("li");
+    const read = document.createElement("button");
+    read.textContent = "Read";
+    read.addEventListener("click", () => this.#notifications.send({ type: "ack", seq }) && item.remove());
+    item.append(`${data.text ?? JSON.stringify(data)} `, read);
+    this.find(".notifications").append(item);
+  }
+
+  async #notify() {
+    const id = this.other.id;
+    const user_id = /^\d+$/.test(id) ? Number(id) : id;
+    const body = { user_id, data: { text: `User ${this.id} says hello.` } };
+    try {
+      await request("/api/notifications", { method: "POST", token: this.#token, body });
+    } catch (problem) {
+      this.#complain(problem);
+    }
+  }
+
+  #change(event) {
+    event.preventDefault();
+    this.use(event.target.elements.token.value.trim());
+    event.target.reset();
+    remember();
+  }
+
+  #offerTokenField(offered) {
+    this.find(".token").hidden = !offered;
+    this.find("[name=change]").ariaExpanded = String(offered);
+  }
+
+  #complain({ code, message }) {
+    this.find(".problem").textContent = `${code}: ${message}`;
+  }
+
+  #tell(state) {
+    this.root.dataset.state = state.name;
+    this.find("[role=status]").textContent = state.reason ? `${WORDS[state.name]} (${state.reason})` : WORDS[state.name];
+    this.find("[name=retry]").hidden = state.name !== "waiting";
+    if (state.name === "live") this.find(".problem").textContent = "";
+    this.#count();
+  }
+
+  #count() {
+    const state = this.#comments?.state;
+    const left = state?.name === "waiting" ? Math.max(0, state.until - Date.now()) : undefined;
+    this.find(".countdown").textContent = left === undefined ? "" : `in ${(left / 1000).toFixed(1)} s`;
+  }
+
+  #log(direction, connection, text) {
+    const line = `${direction === "in" ? "←" : "→"} ${connection} ${text.replace(/eyJ[\w.-]+/g, "eyJ…")}\n`;
+    const wire = this.find(".wire");
+    wire.append(line);
+    while (wire.childNodes.length > MOST_FRAMES) wire.firstChild.remove();
+    wire.scrollTop = wire.scrollHeight;
+  }
+
+  get token() {
+    return this.#token;
   }
 }
 
-function connect() {
-  socket?.close();
-  const path = `/ws/live-comments/${element("post").value}?after=${position}`;
-  const mine = new WebSocket(path, ["live.v1", `bearer.${element("token").value}`]);
-  socket = mine;
-  element("state").textContent = "connecting";
-  mine.onopen = () => {
-    element("state").textContent = "live";
-  };
-  mine.onmessage = (event) => {
-    log("←", event.data);
-    take(JSON.parse(event.data));
-  };
-  mine.onclose = (event) => {
-    if (socket === mine) element("state").textContent = `closed (${event.code} ${event.reason})`;
-  };
-}
-
-element("connect").addEventListener("submit", (event) => {
-  event.preventDefault();
-  position = 0;
-  element("comments").replaceChildren();
-  connect();
-});
-
-element("write").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const body = element("body").value;
-  send({ type: "new_comment", body, client_id: crypto.randomUUID() });
-  show(element("comments"), `you: ${body}`);
-  element("body").value = "";
-});
-
-const token = new URLSearchParams(location.hash.slice(1)).get("token");
-if (token) {
+/** `make run` prints an address with the tokens in its fragment, which no server and no log ever sees. */
+function tokens() {
+  const given = new URLSearchParams(location.hash.slice(1)).getAll("token");
+  if (!given.length) return JSON.parse(localStorage.getItem("tokens") ?? "[]");
   history.replaceState(null, "", location.pathname);
-  element("token").value = token;
-  connect();
+  return given;
 }
+
+function remember() {
+  localStorage.setItem("tokens", JSON.stringify(users.map((user) => user.token ?? null)));
+}
+
+const [first, second = first] = tokens();
+const users = [new User(1, first), new User(2, second)];
+[users[0].other, users[1].other] = [users[1], users[0]];
+remember();
+document.getElementById("post").addEventListener("change", (event) => {
+  if (event.target.checkValidity()) users.forEach((user) => user.start());
+});

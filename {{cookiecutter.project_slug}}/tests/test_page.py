@@ -1,0 +1,231 @@
+"""What people see, in a real browser: live comments that survive a restart, and the pages of the documents."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.browser import User, Watch, chromium
+from tests.commands import SECRET_KEY
+from tests.conftest import StartService
+from tests.javascript import npm_package
+from tests.postgres import Address
+from tests.running import Service
+from tests.tokens import token
+
+AXE = "axe-core@4.14.1"
+AXE_INTEGRITY = "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
+
+pytestmark = pytest.mark.needs("chromium")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+class Pages:
+    """Opens pages of a service, each in a profile of its own, and looks after them."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self.watches: list[Watch] = []
+
+    def open(self, service: Service, path: str = "/", **context: object) -> Page:
+        self.watches.append(Watch(service.http))
+        page = self.watches[-1].over(self._browser.new_context(**context).new_page())  # type: ignore[arg-type]
+        page.goto(service.http + path)
+        return page
+
+    def demo(self, service: Service, ttl: float = 3600, **context: object) -> Page:
+        """The demo page as `make run` opens it."""
+        tokens = [token(user, ttl=ttl, scope="notifications:write") for user in (1, 2)]
+        return self.open(service, f"/#token={tokens[0]}&token={tokens[1]}", **context)
+
+
+@pytest.fixture
+def pages(browser: Browser) -> Iterator[Pages]:
+    """At the end of each test: no error, no violation of the policy, no request to anywhere else."""
+    opened = Pages(browser)
+    yield opened
+    for context in browser.contexts:
+        context.close()
+    assert [complaint for watch in opened.watches for complaint in watch.complaints] == []
+
+
+def test_two_tabs_see_each_others_comments(start_service: StartService, pages: Pages) -> None:
+    service = start_service()
+    here, there = pages.demo(service), pages.demo(service)
+    User(here, 1).write("from here")
+    User(there, 2).wait_for_comments("User 1 from here")
+    User(there, 2).write("from there")
+    User(here, 1).wait_for_comments("You from here", "User 2 from there")
+    User(here, 2).wait_for_comments("User 1 from here", "You from there")
+
+
+def test_nothing_is_lost_or_doubled_by_a_kill_and_a_restart(
+    start_service: StartService, postgres: Address, pages: Pages
+) -> None:
+    database = postgres.create_database()
+    service = start_service(database=database)
+    here, there = pages.demo(service), pages.demo(service)
+    writer, reader = User(here, 1), User(there, 2)
+    writer.write("before")
+    reader.wait_for_comments("User 1 before")
+    service.discard()
+    writer.wait_for_state("waiting")
+    writer.write("while it was gone")
+    writer.wait_for_comments("You before", "You while it was gone")
+    assert writer.root.locator(".unconfirmed").count() == 1
+    countdown = writer.root.locator(".countdown")
+    writer.root.page.wait_for_function("node => /\\d\\.\\d s/.test(node.textContent)", arg=countdown.element_handle())
+
+    start_service(database=database, PORT=str(service.port))
+    for page in (here, there):
+        page.evaluate("document.querySelectorAll('[name=retry]').forEach((button) => button.click())")
+    reader.wait_for_comments("User 1 before", "User 1 while it was gone")
+    writer.wait_for_comments("You before", "You while it was gone")
+    assert writer.root.locator(".unconfirmed").count() == 0
+    assert database.value("select count(*) from comments") == 2
+
+
+def test_a_newer_token_renews_the_connection_without_breaking_it(start_service: StartService, pages: Pages) -> None:
+    page = pages.demo(start_service(), ttl=6)
+    user = User(page, 1)
+    user.wait_for_state("live")
+    user.use_token(token(1, ttl=3600))
+    page.wait_for_function("() => document.querySelector('.wire').textContent.includes('authenticated')")
+    assert "eyJ" not in (user.root.locator(".wire").text_content() or "").replace("eyJ…", "")
+    page.wait_for_timeout(4000)
+    user.write("still here")
+    user.wait_for_comments("You still here")
+    assert "reconnect" not in (user.root.locator(".wire").text_content() or "")
+
+
+def test_an_expired_token_is_asked_for(start_service: StartService, pages: Pages) -> None:
+    page = pages.demo(start_service(), ttl=5)
+    user = User(page, 1)
+    user.wait_for_state("live")
+    user.wait_for_state("closed")
+    assert "token" in user.root.get_by_role("status").inner_text()
+    user.use_token(token(1, ttl=3600))
+    user.wait_for_state("live")
+
+
+def test_a_bad_message_shows_its_error_and_the_connection_goes_on(service: Service, pages: Pages) -> None:
+    user = User(pages.demo(service), 1)
+    user.wait_for_state("live")
+    user.press("Send a bad message")
+    alert = user.root.get_by_role("alert")
+    alert.get_by_text("invalid_message").wait_for()
+    assert "Field required" in alert.inner_text()
+    assert user.root.get_attribute("data-state") == "live"
+    user.root.get_by_text("On the wire").click()
+    assert '{"type":"new_comment","text":"no body"}' in user.root.locator(".wire").inner_text()
+
+
+def test_a_notification_reaches_the_other_user_and_is_read(start_service: StartService, pages: Pages) -> None:
+    service = start_service()
+    page = pages.demo(service)
+    User(page, 2).wait_for_state("live")
+    User(page, 1).press("Notify the other user")
+    notice = User(page, 2).root.get_by_role("listitem").filter(has_text="User 1 says hello.")
+    notice.wait_for()
+    notice.get_by_role("button", name="Read").click()
+    notice.wait_for(state="detached")
+    User(page, 2).write("after")
+    User(page, 2).wait_for_comments("You after")
+    assert service.database.value("select count(*) from notifications where read_at is not null") == 1
+
+
+def test_it_works_with_the_keyboard_alone(start_service: StartService, pages: Pages) -> None:
+    page = pages.demo(start_service())
+    User(page, 1).wait_for_state("live")
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.name") == "body":
+            break
+    page.keyboard.type("typed")
+    page.keyboard.press("Enter")
+    User(page, 1).wait_for_comments("You typed")
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid", "one sees where one is"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    User(page, 1).root.get_by_role("alert").get_by_text("invalid_message").wait_for()
+
+
+@pytest.mark.parametrize("width", [320, 768])
+def test_it_fits_a_phone_and_a_tablet(service: Service, pages: Pages, width: int) -> None:
+    page = pages.demo(service, viewport={"width": width, "height": 700})
+    User(page, 1).wait_for_state("live")
+    User(page, 1).write("a-very-long-word-" * 20)
+    page.locator(".comments li").last.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.needs("npm")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["/", "/asyncapi"])
+def test_nothing_stands_in_the_way_of_a_screen_reader(
+    service: Service, pages: Pages, tmp_path: Path, scheme: str, path: str
+) -> None:
+    axe = (npm_package(AXE, AXE_INTEGRITY, tmp_path) / "axe.min.js").read_text()
+    page = pages.demo(service, color_scheme=scheme) if path == "/" else pages.open(service, path, color_scheme=scheme)
+    page.locator("section").first.wait_for()
+    page.evaluate(axe)
+    found = page.evaluate("() => axe.run()")
+    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]] == []
+
+
+def test_dark_mode_is_dark(service: Service, pages: Pages) -> None:
+    def ground(scheme: str) -> int:
+        page = pages.demo(service, color_scheme=scheme)
+        color = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+        return sum(map(int, re.findall(r"\d+", color)[:3]))
+
+    assert ground("dark") < 150 < 600 < ground("light")
+
+
+def test_make_run_prints_an_address_that_brings_its_tokens(start_service: StartService, pages: Pages) -> None:
+    service = start_service(ENVIRONMENT="development", SECRET_KEY=SECRET_KEY)
+    found = re.search(r"Page +(http://localhost:\d+)(/#\S+)", service.log())
+    assert found
+    page = pages.open(service, found[2])
+    User(page, 1).wait_for_state("live")
+    User(page, 2).wait_for_state("live")
+    assert "#" not in page.url, "the tokens do not stay in the address"
+    page.reload()
+    User(page, 1).wait_for_state("live")
+
+
+def test_without_a_token_it_says_how_to_get_one(service: Service, pages: Pages) -> None:
+    page = pages.open(service)
+    assert "python -m service token --user 2" in User(page, 2).root.inner_text()
+    User(page, 2).root.get_by_label("Token").fill("nonsense")
+    User(page, 2).press("Use")
+    User(page, 2).root.get_by_label("Token").fill(token(2))
+    User(page, 2).press("Use")
+    User(page, 2).wait_for_state("live")
+
+
+def test_the_page_of_the_http_endpoints_works_without_the_internet(service: Service, pages: Pages) -> None:
+    page = pages.open(service, "/docs")
+    page.get_by_role("button", name="GET /healthz").first.click()
+    page.get_by_role("button", name="Try it out").click()
+    page.get_by_role("button", name="Execute").click()
+    page.get_by_text('"status": "ok"').first.wait_for()
+
+
+def test_the_page_of_the_websocket_endpoints_shows_every_message(service: Service, pages: Pages) -> None:
+    page = pages.open(service, "/asyncapi")
+    comments = page.get_by_role("region", name="Live comments")
+    comments.wait_for()
+    for name in ("new_comment", "comment_created", "comment", "history_gap", "reconnect"):
+        assert comments.locator("summary code").get_by_text(name, exact=True).first.is_visible()
+    comments.locator("summary").filter(has_text="comment_created").click()
+    assert comments.get_by_role("table", name="Fields of CommentCreated").get_by_text("client_id").is_visible()
