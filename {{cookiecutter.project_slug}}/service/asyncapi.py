@@ -24,6 +24,8 @@ from service.wire import Answer, Message
 
 Document = dict[str, Any]
 
+_MODES: dict[str, JsonSchemaMode] = {"receive": "validation", "send": "serialization"}
+
 _RAW = {
     JsonValue: ("Json", "application/json", "Any JSON.", {}),
     str: ("Text", "text/plain", "A text frame.", {"type": "string"}),
@@ -63,7 +65,7 @@ def document(project: Project, routers: Iterable[APIRouter]) -> Document:
         for action, kinds in directions.items():
             operations[f"{name}.{action}"] = _operation(name, action, kinds, secured=endpoint.authenticated)
             messages |= {_name(kind): _message(kind) for kind in kinds}
-            used |= {(kind, _mode(action)) for kind in kinds if kind not in _RAW}
+            used |= {(kind, _MODES[action]) for kind in kinds if kind not in _RAW}
     return {
         "asyncapi": "3.0.0",
         "info": {"title": project.name, "version": project.version, "description": project.description},
@@ -155,10 +157,6 @@ def _message(kind: Any) -> Document:
 
 def _name(kind: Any) -> str:
     return _RAW[kind][0] if kind in _RAW else str(kind.__name__)
-
-
-def _mode(action: str) -> JsonSchemaMode:
-    return "validation" if action == "receive" else "serialization"
 
 
 def _schemas(used: set[tuple[type[Message], JsonSchemaMode]]) -> Document:

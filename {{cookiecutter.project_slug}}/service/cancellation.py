@@ -13,17 +13,23 @@ _current: ContextVar["Interruptible | None"] = ContextVar("interruptible", defau
 class Interruptible:
     """A block of a task that can be left early: `async with scope: ...` ends quietly when it is interrupted."""
 
-    __slots__ = ("_holds", "_interrupted", "_task")
+    __slots__ = ("_cancelled", "_holds", "_interrupted", "_task")
 
     def __init__(self) -> None:
         self._task: asyncio.Task[Any] | None = None
         self._holds = 0
         self._interrupted = False
+        self._cancelled = False
 
     @property
     def held(self) -> bool:
         """Whether the block is inside `uninterrupted()`."""
         return self._holds > 0
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether the running task is the one of the block."""
+        return asyncio.current_task() is self._task
 
     async def __aenter__(self) -> None:
         self._task = asyncio.current_task()
@@ -36,7 +42,7 @@ class Interruptible:
     ) -> bool:
         task, self._task = self._task, None
         assert task is not None
-        if not self._interrupted or not task.cancelling():
+        if not self._cancelled:
             return False
         if not isinstance(error, asyncio.CancelledError):
             with suppress(asyncio.CancelledError):  # not delivered yet, it would hit what follows the block
@@ -54,7 +60,8 @@ class Interruptible:
     def cancel(self) -> None:
         """Leave the block now, whatever it is doing."""
         self._interrupted = True
-        if self._task is not None and not self._task.cancelling():
+        if self._task is not None and not self._cancelled:
+            self._cancelled = True
             self._task.cancel()
 
     @asynccontextmanager
@@ -74,7 +81,7 @@ class Interruptible:
 async def uninterrupted() -> AsyncIterator[None]:
     """Put off an interruption of the running block until the end of this one, which has to be short."""
     current = _current.get()
-    if current is None:
+    if current is None or not current.runs_here:  # a task that the block has started is not the block
         yield
     else:
         async with current.uninterrupted():

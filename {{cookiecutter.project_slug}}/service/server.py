@@ -23,6 +23,7 @@ from uvicorn import Server
 from uvicorn_worker import UvicornWorker
 
 from service.observability.logs import configure_logging
+from service.realtime.uvicorn_http import BoundedHttpProtocol
 from service.realtime.uvicorn_link import check_uvicorn, link_class
 from service.settings import Settings
 
@@ -116,7 +117,7 @@ def _worker_class(settings: Settings) -> type[UvicornWorker]:
 
         CONFIG_KWARGS = {  # noqa: RUF012 - uvicorn-worker's name for it
             "loop": "uvloop",
-            "http": "httptools",
+            "http": BoundedHttpProtocol,
             "ws": link_class(settings.max_outbox_bytes, settings.heartbeat_interval + settings.heartbeat_timeout),
             "ws_max_size": settings.max_message_bytes,
             "ws_per_message_deflate": False,

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import urllib.request
+from http.client import HTTPException
 from time import monotonic
 from typing import Any
 
@@ -31,6 +32,7 @@ class KeySet:
         self._keys: list[jwt.PyJWK] = []
         self._fetched_at = self._asked_at = float("-inf")
         self._asking = asyncio.Lock()
+        self._refreshing: asyncio.Task[None] | None = None
 
     async def candidates(self, header: dict[str, Any]) -> list[jwt.PyJWK]:
         """The keys that may have signed a token with this header: its `kid`, or without one those of its algorithm.
@@ -38,8 +40,10 @@ class KeySet:
         Raises:
             Unavailable: The provider has never answered.
         """
-        if monotonic() - self._fetched_at > _FRESH_SECONDS or not self._matching(header):
+        if not self._matching(header):
             await self._refresh()
+        elif monotonic() - self._fetched_at > _FRESH_SECONDS and (self._refreshing is None or self._refreshing.done()):
+            self._refreshing = asyncio.create_task(self._refresh())  # known keys do not wait for the provider
         if not self._keys:
             raise Unavailable("The identity provider's keys cannot be read right now: try again.")
         return self._matching(header)
@@ -55,8 +59,9 @@ class KeySet:
                 return
             self._asked_at = monotonic()
             try:
-                self._keys = _usable(await asyncio.to_thread(_fetch, self._url))
-            except (OSError, ValueError, jwt.PyJWTError) as error:
+                async with asyncio.timeout(2 * _FETCH_SECONDS):
+                    self._keys = _usable(await asyncio.to_thread(_fetch, self._url))
+            except (OSError, HTTPException, ValueError, jwt.PyJWTError) as error:
                 _logger.warning("jwks_unavailable", error=type(error).__name__)
             else:
                 self._fetched_at = monotonic()

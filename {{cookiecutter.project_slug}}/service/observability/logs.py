@@ -10,11 +10,12 @@ import structlog
 
 from service.settings import Settings
 
+# Every repetition is bounded: a hostile line must not take long to look through.
 _SECRETS = re.compile(
-    r"(?P<jwt>eyJ[\w-]{4,}\.[\w-]+\.[\w-]*)"
+    r"(?P<jwt>(?<![\w-])eyJ[\w-]{4,8192}\.[\w-]{1,8192}\.[\w-]{0,8192})"
     r"|(?P<query>(?<=token=)[^&\s\"'\\]+|(?<=ticket=)[^&\s\"'\\]+)"
     r"|(?P<bearer>(?<=bearer[ .])[^\s\"',\\]+)"
-    r"|(?P<password>(?<=://)[^/@\s:]*:[^@\s]+(?=@))",
+    r"|(?P<password>(?<=://)[^/@\s:]{0,128}:[^/@\s:]{1,256}(?=@))",
     re.IGNORECASE,
 )
 

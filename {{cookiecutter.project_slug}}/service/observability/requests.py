@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.observability.metrics import Metrics
 
+_LONGEST_PATH = 256
 _FREQUENT = {"/healthz", "/readyz", "/metrics"}
 
 _logger = structlog.get_logger(__name__)
@@ -39,4 +40,10 @@ class RequestLog:
             route = getattr(scope.get("route"), "path", "none")
             self._metrics.http_requests.labels(scope["method"], route, status).observe(seconds)
             log = _logger.debug if scope["path"] in _FREQUENT else _logger.info
-            log("request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 1))
+            log(
+                "request",
+                method=scope["method"],
+                path=scope["path"][:_LONGEST_PATH],
+                status=status,
+                ms=round(seconds * 1000, 1),
+            )

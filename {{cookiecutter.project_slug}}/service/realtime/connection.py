@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from time import monotonic
+from time import monotonic, time
 from typing import Generic, TypeVar
 
 import structlog
@@ -11,6 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from service.auth.handshake import SUBPROTOCOL, offered_subprotocols
 from service.auth.principal import Principal
+from service.auth.tokens import unauthorized
 from service.problems import Problem, Unavailable
 from service.realtime.asgi_link import AsgiLink
 from service.realtime.codec import Codec
@@ -29,8 +30,14 @@ Out = TypeVar("Out", bound=Message | str | bytes)
 _OPEN_SECONDS = 2.0
 """How long a handshake waits for its subscription to be in place; after that it is accepted all the same."""
 _MOST_SUBSCRIPTIONS = 100
+_CLOSE_CODES = {*range(1000, 1015), 4408}
 
 _logger = structlog.get_logger(__name__)
+
+
+def _label(code: int | None) -> str:
+    """A client may send any code; a metric must not have a series for each."""
+    return str(code) if code in _CLOSE_CODES else "other"
 
 
 class Connection(Peer, Generic[In, Out]):
@@ -45,7 +52,7 @@ class Connection(Peer, Generic[In, Out]):
         super().__init__(engine, offered or AsgiLink(websocket, engine.settings.max_outbox_bytes), principal)
         self._websocket = websocket
         self._subscriptions = 0
-        structlog.contextvars.bind_contextvars(connection_id=self.id, path=websocket.scope["path"])
+        structlog.contextvars.bind_contextvars(connection_id=self.id, path=websocket.scope["path"][:256])
 
     @property
     def user_id(self) -> UserId:
@@ -68,6 +75,7 @@ class Connection(Peer, Generic[In, Out]):
                 answer = await operation(message)
                 if answer is not None:
                     await self.send(answer)
+                self._bad_messages = 0
             except Problem as problem:
                 self._reject(problem, getattr(message, "client_id", None))
             finally:
@@ -95,15 +103,18 @@ class Connection(Peer, Generic[In, Out]):
                 async with asyncio.timeout(_OPEN_SECONDS):
                     await topic.opened.wait()
             await self._accept()
+            catching_up = None
             if after is None:
                 topic.live[self.id] = self
             else:
-                self._spawn(catch_up(self, self._engine.hub, topic, after))
+                catching_up = self._spawn(catch_up(self, self._engine.hub, topic, after))
             self._subscriptions += 1
             try:
                 yield
             finally:
                 self._subscriptions -= 1
+                if catching_up is not None:
+                    catching_up.cancel()
                 topic.live.pop(self.id, None)
 
     async def run(self, path: str, codec: Codec, endpoint: Callable[[], Awaitable[None]]) -> None:
@@ -125,7 +136,7 @@ class Connection(Peer, Generic[In, Out]):
                     task.cancel()
                 await self.link.finish()
                 if self.accepted:
-                    self._engine.metrics.closes.labels(self.close_code).inc()
+                    self._engine.metrics.closes.labels(_label(self.close_code)).inc()
                     _logger.info("connection_closed", code=self.close_code, seconds=round(monotonic() - since, 1))
 
     async def _run(self, endpoint: Callable[[], Awaitable[None]]) -> None:
@@ -133,8 +144,8 @@ class Connection(Peer, Generic[In, Out]):
             async with self._scope:
                 await endpoint()
                 await self._accept()
-            if not self.accepted and self._farewell is not None:
-                raise draining()
+            if not self.accepted:
+                raise self._refusal()
             self.close(1000)
         except Problem as problem:
             if not self.accepted:
@@ -145,6 +156,15 @@ class Connection(Peer, Generic[In, Out]):
             self._fail(error)
             if not self.accepted:
                 raise Problem("internal_error", "Something went wrong here.", status=500) from None
+
+    def _refusal(self) -> Problem:
+        """Why a handshake is refused that ended before it was accepted."""
+        if self.close_code != 1008:
+            return draining()
+        assert self.principal is not None
+        if self.principal.expires_at <= time():
+            return unauthorized("expired_token", "The token has expired.")
+        return unauthorized("invalid_token", "The token is not valid: it was revoked.")
 
     async def _accept(self) -> None:
         if self.accepted:

@@ -60,11 +60,16 @@ class Hub:
             await self._wanted.wait()
             self._wanted.clear()
             topics, self._unopened = [topic for topic in self._unopened if topic.members], []
-            if topics:
-                await self._broker.listen([topic.stream.name for topic in topics])
-                positions = await self._positions(topics)
-                for topic in topics:
-                    topic.open(positions.get(topic.stream.name, 0))
+            try:
+                if topics:
+                    await self._broker.listen([topic.stream.name for topic in topics])
+                    positions = await self._positions(topics)
+            except Exception:
+                self._unopened += topics
+                self._wanted.set()
+                raise
+            for topic in topics:
+                topic.open(positions.get(topic.stream.name, 0))
 
     async def settled(self, topic: Topic) -> None:
         """Return when the topic has delivered whatever was committed before the call."""
@@ -82,7 +87,12 @@ class Hub:
             await self._asking.wait()
             self._asking.clear()
             asked, self._asked = self._asked, []
-            positions = await self._positions([topic for topic, _ in asked])
+            try:
+                positions = await self._positions([topic for topic, _ in asked])
+            except Exception:
+                self._asked += asked
+                self._asking.set()
+                raise
             for topic, answer in asked:
                 position = positions.get(topic.stream.name, 0)
                 topic.reconcile(position)

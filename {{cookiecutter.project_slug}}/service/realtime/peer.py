@@ -121,7 +121,6 @@ class Peer:
         except Problem as problem:
             self._reject(problem)
         else:
-            self._bad_messages = 0
             self._take(message, len(data))
 
     def ended(self, code: int) -> None:
@@ -142,9 +141,10 @@ class Peer:
     def _take(self, message: Any, size: int) -> None:
         match message:
             case Ping() if self._codec.takes_control:
+                self._bad_messages = 0
                 self.push(_PONG)
             case Pong() if self._codec.takes_control:
-                pass
+                self._bad_messages = 0
             case Authenticate() if self._codec.takes_control:
                 self._spawn(self._renew(message.token))
             case _:
@@ -169,6 +169,7 @@ class Peer:
         except Problem as problem:
             self._reject(problem)
         else:
+            self._bad_messages = 0
             self.principal = principal
             self.pulse.look_at = 0.0
             self.push(frame_of(Authenticated(expires_at=utc(principal.expires_at))))
@@ -179,11 +180,12 @@ class Peer:
             self.push(frame_of(self._farewell))
         self.close(1012, "restarting")
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` next to the endpoint, at the longest until the connection ends."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._reap)
+        return task
 
     def _reap(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

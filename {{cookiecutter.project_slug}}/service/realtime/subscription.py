@@ -1,6 +1,5 @@
 """From a client's last position to live, without a gap and without a double."""
 
-from itertools import islice
 from typing import Protocol
 
 from service.realtime.frames import Frame, frame_of
@@ -8,9 +7,6 @@ from service.realtime.hub import Hub
 from service.realtime.streams import HISTORY_LIMIT, Event
 from service.realtime.topic import Topic
 from service.wire import CaughtUp, HistoryGap
-
-_PAGE = 50
-"""How many missed events are sent between two looks at how fast the client reads."""
 
 
 class Follower(Protocol):
@@ -45,9 +41,7 @@ async def catch_up(follower: Follower, hub: Hub, topic: Topic, after: int) -> No
 
 
 async def _send(follower: Follower, events: list[Event]) -> None:
-    remaining = iter(events)
-    while page := list(islice(remaining, _PAGE)):
-        for event in page:
-            if event.origin != follower.id:
-                follower.push(event.frame)
-        await follower.drained()
+    for event in events:
+        if event.origin != follower.id:
+            follower.push(event.frame)
+            await follower.drained()

@@ -52,7 +52,8 @@ class Sweep:
         valid_for = principal.expires_at - wall_clock if principal else float("inf")
         if valid_for <= 0:
             connection.close(1008, "token expired")
-        if connection.inbox.full:
+        if connection.inbox.full:  # we do not read, so silence is no verdict; but a ping may still find the link dead
+            connection.link.ping()
             connection.pulse.forgive(now)
         look_at = self._heartbeat.next_look(connection, now)
         if look_at is None:

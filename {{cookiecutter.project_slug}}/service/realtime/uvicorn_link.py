@@ -12,6 +12,7 @@ It touches what uvicorn does not document, hence `check_uvicorn` and the pinned 
 import logging
 import socket
 from asyncio.transports import BaseTransport
+from http import HTTPStatus
 from inspect import isfunction
 from typing import Any
 
@@ -24,7 +25,7 @@ from websockets.http11 import Request, Response
 
 from service.realtime.frames import Frame
 from service.realtime.link import EXTENSION, Link, Receiver
-from service.wire import Error
+from service.wire import Refused
 
 _LINGER = 2.0
 """Seconds that a client gets to take our answer to its own close, or the reason why we broke with it."""
@@ -52,6 +53,7 @@ class UvicornLink(WebSocketsSansIOProtocol):
         self.logger = _logger
         self.conn.logger = _logger
         self.conn.debug = False
+        self.conn.reject = _rejection  # type: ignore[assignment, method-assign]
 
     # What the engine calls
 
@@ -205,10 +207,8 @@ class UvicornLink(WebSocketsSansIOProtocol):
 
     def _refuse_request(self) -> None:
         """Answer a handshake that websockets cannot read (its headers are too long); uvicorn leaves it hanging."""
-        body = Error(code="invalid_handshake", message="The handshake's headers are too long or malformed.").encode()
-        headers = Headers({"Connection": "close", "Content-Type": "application/json", "Content-Length": str(len(body))})
         self.handshake_initiated = self.handshake_complete = self.close_sent = True
-        self.transport.write(Response(431, "Request Header Fields Too Large", headers, body).serialize())
+        self.transport.write(_rejection(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE).serialize())
         self.transport.close()
 
     def _end(self, code: int) -> None:
@@ -224,6 +224,15 @@ class UvicornLink(WebSocketsSansIOProtocol):
 
     def _send_control_frames(self) -> None:
         self.transport.write(b"".join(self.conn.data_to_send()))
+
+
+def _rejection(status: HTTPStatus | int, _text: str = "") -> Response:
+    """What a refused handshake is answered; websockets would quote the header at fault, which may hold a token."""
+    status = HTTPStatus(status)
+    code = "internal_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_handshake"
+    body = Refused(code=code, message=f"{status.phrase}.", close_code=1008).encode()
+    headers = Headers({"Connection": "close", "Content-Type": "application/json", "Content-Length": str(len(body))})
+    return Response(status, status.phrase, headers, body)
 
 
 def link_class(max_outbox_bytes: int, user_timeout: float) -> type[UvicornLink]:

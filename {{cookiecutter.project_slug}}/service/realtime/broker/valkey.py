@@ -70,6 +70,8 @@ class ValkeyBroker:
     def forget(self, topic: str) -> None:
         self._topics.discard(topic)
         self._unwanted.add(topic)
+        if (confirmation := self._confirmed.get(topic)) is not None and not confirmation.done():
+            self._confirm(topic)  # nobody else will: whoever still waits for it waits for others too
 
     async def run(self, receive: Receive, resumed: Callable[[], None]) -> None:
         backoff = Backoff()
@@ -81,15 +83,17 @@ class ValkeyBroker:
                     known = tuple(self._topics)
                     await subscriptions.subscribe(*known, _LAST)
                     self._subscriptions = subscriptions
-                    if meanwhile := self._topics.difference(known):
-                        await subscriptions.subscribe(*meanwhile)
-                    await self._receive_all(subscriptions, receive, resumed, backoff)
+                    try:
+                        if meanwhile := self._topics.difference(known):
+                            await subscriptions.subscribe(*meanwhile)
+                        await self._receive_all(subscriptions, receive, resumed, backoff)
+                    finally:
+                        self._subscriptions = None
             except _LOST as error:
                 if self._connected:
                     self._metrics.broker_reconnects.inc()
                     _logger.warning("broker_lost", error=str(error))
             finally:
-                self._subscriptions = None
                 self._set_connected(False)
             await backoff.wait()
 
