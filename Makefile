@@ -4,10 +4,10 @@ project := {{cookiecutter.project_slug}}
 requirements := tests/requirements.txt '$(project)/tests/requirements.txt'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup install demo test lint conformance lock clean
+.PHONY: help setup install demo test lint conformance lock clean infra-test
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: ## install the tools into .venv (the other commands do it when needed)
 	@cat $(requirements) | cmp -s - .venv/requirements.txt || $(MAKE) --no-print-directory install
@@ -18,6 +18,9 @@ demo: setup ## generate a project into build/live-service and run it
 
 test: setup ## test the template and a freshly generated project; with ALL=1 a group this machine cannot run is a failure
 	@$(bin)/python -m pytest --numprocesses auto
+
+infra-test: setup ## the infrastructure in full: every life of an environment on a simulated AWS, ten minutes
+	@INFRA=full ALL=1 $(bin)/python -m pytest --numprocesses 2 tests/test_infra.py tests/test_cloud.py tests/test_deploy.py
 
 lint: setup ## check format, lint rules and types of the template and, in place, of what it generates
 	@$(bin)/ruff format --check .
@@ -33,7 +36,7 @@ conformance: setup ## run the Autobahn test suite against the service (needs Pyt
 lock: setup ## pin the newest versions that both pyproject.toml allow
 	@$(bin)/python -m tests.bakery build
 	@$(MAKE) --no-print-directory -C build/live-service --assume-old setup lock bin='$(abspath $(bin))'
-	@for room in service tests loadtests; do cp build/live-service/$$room/requirements.txt '$(project)'/$$room/; done
+	@for room in service tests loadtests infra; do cp build/live-service/$$room/requirements.txt '$(project)'/$$room/; done
 	@$(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--upgrade --group dev --constraint '$(project)/tests/requirements.txt' --output-file tests/requirements.txt
 

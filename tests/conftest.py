@@ -3,12 +3,22 @@
 import os
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from tests.bakery import bake, copy_template
 
-INSTALL = {"git": "apt-get install git", "make": "apt-get install make"}
+INSTALL = {
+    "buildah": "apt-get install buildah",
+    "checkov": "pipx install checkov",
+    "git": "apt-get install git",
+    "make": "apt-get install make",
+    "mmdebstrap": "apt-get install mmdebstrap",
+    "podman": "apt-get install podman",
+    "runc": "apt-get install runc",
+    "terraform": "see https://developer.hashicorp.com/terraform/install",
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -18,13 +28,21 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for program in (marker.args[0] for marker in item.iter_markers("needs")):
         if not shutil.which(program):
-            reason = f"{program} is missing: {INSTALL[program]}"
-            pytest.fail(reason, pytrace=False) if os.environ.get("ALL") == "1" else pytest.skip(reason)
+            cannot_run(f"{program} is missing: {INSTALL[program]}")
+
+
+def cannot_run(reason: str) -> NoReturn:
+    """Leave out a test that this machine cannot run, in no case silently."""
+    if os.environ.get("ALL") == "1":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Name every group that was not tested, and the command that changes that."""
     reasons = [report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])]
+    for report in terminalreporter.stats.get("passed", []):
+        reasons += [str(reason) for name, reason in report.user_properties if name == "not tested in the project"]
     if reasons:
         terminalreporter.section("not tested on this machine")
     for reason in sorted(set(reasons)):

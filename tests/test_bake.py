@@ -9,10 +9,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.bakery import bake
-from tests.files import assert_valid, tree
+from tests.files import PICTURES, assert_valid, tree
 
 CODE = {".py", ".tf", ".js", ".html", ".css"}
-ROOMS = ["service", "tests", "loadtests"]
+ROOMS = ["service", "tests", "loadtests", "infra"]
 TOP_LEVEL = {
     *{"service", "infra", "tests", "loadtests", ".github", "pyproject.toml", "Dockerfile"},
     *{"compose.yaml", "Makefile", "README.md", ".env.example", "docs"},
@@ -21,7 +21,8 @@ TOP_LEVEL = {
 
 
 def texts(directory: Path) -> dict[str, str]:
-    return {name: content.decode() for name, content in tree(directory).items() if content is not None}
+    files = {name: content for name, content in tree(directory).items() if content is not None}
+    return {name: content.decode() for name, content in files.items() if Path(name).suffix not in PICTURES}
 
 
 def pins(project: Path, room: str) -> dict[str, str]:
@@ -81,6 +82,7 @@ def test_requirements_are_pins_and_hashes_without_any_address(project: Path, roo
 def test_the_rooms_share_their_pins(project: Path) -> None:
     assert pins(project, "service").items() <= pins(project, "tests").items()
     assert pins(project, "loadtests").items() <= pins(project, "tests").items()
+    assert pins(project, "infra").items() <= pins(project, "tests").items()
 
 
 def test_the_pins_are_what_pyproject_asks_for(project: Path) -> None:
@@ -90,6 +92,7 @@ def test_the_pins_are_what_pyproject_asks_for(project: Path) -> None:
         "service": metadata["project"]["dependencies"],
         "tests": [*metadata["project"]["dependencies"], *(line for line in groups["dev"] if isinstance(line, str))],
         "loadtests": groups["loadtest"],
+        "infra": groups["deploy"],
     }
     for room, lines in asked.items():
         pinned = pins(project, room)

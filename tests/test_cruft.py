@@ -74,7 +74,7 @@ def test_a_fresh_project_is_up_to_date_and_differs_in_nothing(followed: Path) ->
 
 
 def test_an_update_arrives_and_the_edit_of_a_user_survives_it(followed: Path, upstream: Path) -> None:
-    replace(followed / "Makefile", "make %-9s", "make %-12s")
+    replace(followed / "Makefile", "make %-15s", "make %-18s")
     (followed / "service" / "ours.py").write_text('"""Ours."""\n')
     commit(followed, "our edit")
 
@@ -89,7 +89,7 @@ def test_an_update_arrives_and_the_edit_of_a_user_survives_it(followed: Path, up
     cruft(followed, "update", "--skip-apply-ask")
 
     makefile = (followed / "Makefile").read_text()
-    assert "make %-12s" in makefile
+    assert "make %-18s" in makefile
     assert "install it all into .venv" in makefile
     assert 'version = "0.2.0"' in (followed / "pyproject.toml").read_text()
     assert (followed / "service" / "news.py").exists()

@@ -106,7 +106,7 @@ def test_the_guide_to_the_protocol_and_the_document_name_the_same_messages() -> 
 )
 def test_what_is_not_documented_does_not_pass(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        at("/ws/live-comments/1").check_sent(wrong)
+        Channel("ws_live_comments_post_id").check_sent(wrong)
 
 
 class Conversation:

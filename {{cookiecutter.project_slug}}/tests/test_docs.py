@@ -76,8 +76,8 @@ def test_json_is_json(block: Block) -> None:
 
 @pytest.mark.parametrize("block", of("sh", "console"), ids=name)
 def test_commands_exist(block: Block) -> None:
-    targets = set(re.findall(r"^(\w+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
-    for words in re.findall(r"^(?:\$ )?make ((?:[a-z]+ ?)+)", block.text, re.MULTILINE):
+    targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    for words in re.findall(r"^(?:\$ )?make ((?:[a-z-]+\b ?)+)", block.text, re.MULTILINE):
         assert set(words.split()) <= targets
     for command in re.findall(r"python -m service (\w+)", block.text):
         assert run_service(command, "--help").returncode == 0

@@ -68,9 +68,28 @@ class JavaScriptClient:
         return answer
 
 
+@asynccontextmanager
+async def strange_server(behaviour: Behaviour) -> AsyncIterator[str]:
+    """A server that does as it is told; its address."""
+    async with serve(behaviour, HOST, 0, subprotocols=[Subprotocol("live.v1")], close_timeout=5) as server:
+        yield f"ws://{HOST}:{server.sockets[0].getsockname()[1]}/ws"
+
+
 @pytest.fixture
-async def start() -> AsyncIterator[Start]:
-    """Starts clients that the end of the test ends."""
+async def strange() -> AsyncIterator[Callable[[Behaviour], Awaitable[str]]]:
+    """Starts strange servers."""
+    stack = AsyncExitStack()
+
+    async def begin(behaviour: Behaviour) -> str:
+        return await stack.enter_async_context(strange_server(behaviour))
+
+    yield begin
+    await stack.aclose()
+
+
+@pytest.fixture
+async def start(strange: Callable[[Behaviour], Awaitable[str]]) -> AsyncIterator[Start]:
+    """Starts clients that the end of the test ends, before the servers they talk to."""
     processes: list[asyncio.subprocess.Process] = []
 
     async def begin(**options: Any) -> JavaScriptClient:
@@ -91,24 +110,6 @@ async def start() -> AsyncIterator[Start]:
         if process.returncode is None:
             process.kill()
         await process.communicate()
-
-
-@asynccontextmanager
-async def strange_server(behaviour: Behaviour) -> AsyncIterator[str]:
-    """A server that does as it is told; its address."""
-    async with serve(behaviour, HOST, 0, subprotocols=[Subprotocol("live.v1")], close_timeout=0.1) as server:
-        yield f"ws://{HOST}:{server.sockets[0].getsockname()[1]}/ws"
-
-
-@pytest.fixture
-async def strange() -> AsyncIterator[Callable[[Behaviour], Awaitable[str]]]:
-    stack = AsyncExitStack()
-
-    async def begin(behaviour: Behaviour) -> str:
-        return await stack.enter_async_context(strange_server(behaviour))
-
-    yield begin
-    await stack.aclose()
 
 
 def comments(service: Service, post: int, user: int, **options: Any) -> dict[str, Any]:
@@ -179,6 +180,7 @@ async def test_a_restart_is_waited_for_as_long_as_the_server_says(
     client.tell("deliver", {"type": "new_comment", "body": "meanwhile"})
     service.wait()
     start_service(database=database, PORT=str(service.port))
+    client.tell("retry")
     assert (await client.event("answer", within=30))["seq"] == 2
 
 

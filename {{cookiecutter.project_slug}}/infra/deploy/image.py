@@ -1,0 +1,56 @@
+"""The image: built from a commit, tagged with it, deployed by its digest."""
+
+import base64
+import subprocess
+
+from botocore.exceptions import ClientError
+
+from infra.deploy.environment import INFRA, DeploymentError, Environment
+
+_ROOT = INFRA.parent
+
+
+def digest_of(environment: Environment, image: str | None) -> str:
+    """The digest of an image: given by digest, by tag, or as the one of this commit.
+
+    Raises:
+        DeploymentError: There is no such image.
+    """
+    wanted = image or commit()
+    identifier = {"imageDigest": wanted} if wanted.startswith("sha256:") else {"imageTag": wanted}
+    ecr = environment.client("ecr")
+    try:
+        found = ecr.describe_images(repositoryName=environment.project, imageIds=[identifier])["imageDetails"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in {"ImageNotFoundException", "RepositoryNotFoundException"}:
+            raise
+        hint = "" if image else ": make image"
+        raise DeploymentError(f"there is no image {wanted}{hint}. Nothing was changed.") from None
+    return str(found[0]["imageDigest"])
+
+
+def publish(environment: Environment) -> str:
+    """Build the image of this commit and push it; its digest.
+
+    Raises:
+        DeploymentError: The working tree differs from the commit.
+    """
+    if _output("git", "status", "--porcelain"):
+        raise DeploymentError("commit first: an image is named after the commit that it was built from")
+    registry = f"{environment.account}.dkr.ecr.{environment.region}.amazonaws.com"
+    name = f"{registry}/{environment.project}:{commit()}"
+    authorization = environment.client("ecr").get_authorization_token()["authorizationData"][0]
+    user, password = base64.b64decode(authorization["authorizationToken"]).decode().split(":", 1)
+    login = ["docker", "login", "--username", user, "--password-stdin", registry]
+    subprocess.run(login, input=password.encode(), check=True, stdout=subprocess.DEVNULL)
+    build = ["docker", "buildx", "build", "--platform", "linux/amd64", "--provenance", "false"]
+    subprocess.run([*build, "--tag", name, "--push", "."], cwd=_ROOT, check=True)
+    return digest_of(environment, None)
+
+
+def commit() -> str:
+    return _output("git", "rev-parse", "HEAD")
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, cwd=_ROOT, check=True, capture_output=True, text=True).stdout.strip()

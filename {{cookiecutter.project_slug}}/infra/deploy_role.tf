@@ -1,0 +1,163 @@
+# What a deployment may do: workflows of this repository that GitHub let into this environment, and nobody else.
+
+data "aws_iam_policy_document" "deploy_trust" {
+  #checkov:skip=CKV_AWS_358:the subject is exact, and github_repository takes no wildcard; checkov does not follow variables
+  statement {
+    actions = ["sts:AssumeRoleWithWebIdentity"]
+
+    principals {
+      type        = "Federated"
+      identifiers = ["${local.account_arn}:oidc-provider/${local.github_issuer}"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "${local.github_issuer}:aud"
+      values   = ["sts.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "${local.github_issuer}:sub"
+      values   = ["repo:${var.github_repository}:environment:${var.environment}"]
+    }
+  }
+}
+
+resource "aws_iam_role" "deploy" {
+  name                 = "${local.name}-deploy"
+  description          = "Deployments of ${local.name} from ${var.github_repository}"
+  assume_role_policy   = data.aws_iam_policy_document.deploy_trust.json
+  permissions_boundary = local.boundary_arn
+  max_session_duration = 3600
+}
+
+data "aws_iam_policy_document" "deploy" {
+  statement {
+    sid       = "KnowTheEnvironment"
+    actions   = ["ssm:GetParameter"]
+    resources = [aws_ssm_parameter.deployment.arn]
+  }
+
+  statement {
+    sid       = "FindTheImage"
+    actions   = ["ecr:DescribeImages"]
+    resources = [local.images_arn]
+  }
+
+  statement {
+    sid       = "RegisterDefinitions"
+    actions   = ["ecs:RegisterTaskDefinition", "ecs:DescribeTaskDefinition"]
+    resources = ["*"] # ECS knows no other for these
+  }
+
+  statement {
+    sid       = "RollOut"
+    actions   = ["ecs:DescribeServices", "ecs:UpdateService"]
+    resources = [aws_ecs_service.main.id]
+  }
+
+  statement {
+    sid       = "RunMigrations"
+    actions   = ["ecs:RunTask"]
+    resources = ["${local.arn_prefix}:ecs:${local.region_arn}:task-definition/${local.name}:*"]
+
+    condition {
+      test     = "ArnEquals"
+      variable = "ecs:cluster"
+      values   = [aws_ecs_cluster.main.arn]
+    }
+  }
+
+  statement {
+    sid       = "WatchMigrations"
+    actions   = ["ecs:DescribeTasks", "ecs:StopTask"]
+    resources = ["${local.arn_prefix}:ecs:${local.region_arn}:task/${local.name}/*"]
+  }
+
+  statement {
+    sid       = "TagWhatItStarts"
+    actions   = ["ecs:TagResource"]
+    resources = ["${local.arn_prefix}:ecs:${local.region_arn}:task-definition/${local.name}:*", "${local.arn_prefix}:ecs:${local.region_arn}:task/${local.name}/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "ecs:CreateAction"
+      values   = ["RegisterTaskDefinition", "RunTask"]
+    }
+  }
+
+  statement {
+    sid       = "PassTheTaskRoles"
+    actions   = ["iam:PassRole"]
+    resources = [aws_iam_role.execution.arn, aws_iam_role.task.arn]
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:PassedToService"
+      values   = ["ecs-tasks.amazonaws.com"]
+    }
+  }
+
+  statement {
+    sid       = "ReadLogs"
+    actions   = ["logs:GetLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.service.arn}:*"]
+  }
+
+  # For the smoke test's token. Who may run tasks can read what tasks are given anyway.
+  statement {
+    sid       = "SignOneToken"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = [aws_secretsmanager_secret.secret_key.arn]
+  }
+
+  # RDS would change the password every seven days, and running tasks know the old one.
+  statement {
+    sid       = "KeepTheDatabasePassword"
+    actions   = ["secretsmanager:DescribeSecret", "secretsmanager:RotateSecret"]
+    resources = [aws_db_instance.main.master_user_secret[0].secret_arn]
+  }
+
+  statement {
+    sid       = "DecryptTheSecret"
+    actions   = ["kms:Decrypt"]
+    resources = [aws_kms_key.main.arn]
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:ViaService"
+      values   = ["secretsmanager.${var.aws_region}.amazonaws.com"]
+    }
+  }
+
+  statement {
+    sid       = "KeepTerraformOut"
+    actions   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+    resources = ["${local.arn_prefix}:s3:::${local.state_bucket}/${local.state_key}.tflock"]
+  }
+
+  statement {
+    sid       = "EncryptTheLock"
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+    resources = ["${local.arn_prefix}:kms:${local.region_arn}:key/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:ViaService"
+      values   = ["s3.${var.aws_region}.amazonaws.com"]
+    }
+
+    condition {
+      test     = "ForAnyValue:StringEquals"
+      variable = "kms:ResourceAliases"
+      values   = ["alias/${var.project}-bootstrap"]
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "deploy" {
+  name   = "deploy"
+  role   = aws_iam_role.deploy.id
+  policy = data.aws_iam_policy_document.deploy.json
+}
