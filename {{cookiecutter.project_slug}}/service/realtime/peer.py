@@ -161,8 +161,9 @@ class Peer:
                 self.close(1008, "too many bad messages in a row")
 
     async def _renew(self, token: str) -> None:
-        assert self.principal is not None
         try:
+            if self.principal is None:
+                raise Problem.invalid_message("type", "nobody is authenticated on this endpoint")
             principal = await self._engine.tokens.verify(token)
             if principal.user_id != self.principal.user_id:
                 raise Problem("invalid_token", "The token is of another user.")
