@@ -1,6 +1,7 @@
 PYTHON ?= python3
 bin := .venv/bin
 project := {{cookiecutter.project_slug}}
+infrastructure := $(addprefix tests/test_,cloud.py deploy.py image.py infra.py workflows.py)
 requirements := tests/requirements.txt '$(project)/tests/requirements.txt'
 
 .DEFAULT_GOAL := help
@@ -17,10 +18,10 @@ demo: setup ## generate a project into build/live-service and run it
 	@$(MAKE) --no-print-directory -C build/live-service run
 
 test: setup ## test the template and a freshly generated project; with ALL=1 a group this machine cannot run is a failure
-	@$(bin)/python -m pytest --numprocesses auto
+	@$(bin)/python -m pytest --numprocesses auto $(addprefix --ignore ,$(infrastructure))
 
-infra-test: setup ## the infrastructure in full: every life of an environment on a simulated AWS, ten minutes
-	@INFRA=full ALL=1 $(bin)/python -m pytest --numprocesses 2 tests/test_infra.py tests/test_cloud.py tests/test_deploy.py
+infra-test: setup ## test image, Terraform, deploy script and workflows: containers and a simulated AWS, a quarter of an hour
+	@INFRA=full ALL=1 $(bin)/python -m pytest --numprocesses 2 $(infrastructure)
 
 lint: setup ## check format, lint rules and types of the template and, in place, of what it generates
 	@$(bin)/ruff format --check .

@@ -1,0 +1,293 @@
+"""A deployment: that it works, and what it does when something does not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cloud import ACCOUNT, REGION, Cloud, Terraform, simulated_cloud
+from tests.test_cloud import PROJECT, deployment
+from tests.test_project import free_port, wait_for
+
+pytestmark = pytest.mark.xdist_group("deploy")
+
+NAME = f"{PROJECT}-staging"
+STATE = f"{PROJECT}-terraform-state-{ACCOUNT}"
+LOCK = "staging.tfstate.tflock"
+KEY = "0123456789abcdef" * 4
+DEPLOY = [sys.executable, "-m", "infra.deploy", "deploy", "staging"]
+
+
+@dataclass
+class Site:
+    """An environment, as far as a deployment sees it, that already runs a first image."""
+
+    cloud: Cloud
+    project: Path
+    secret: str
+    database_secret: str
+
+    def deploy(self, image: str, *options: str) -> subprocess.CompletedProcess[str]:
+        quick = ["--poll", "0.05", "--patience", "3", "--lock-patience", "0"]
+        return deployment(self.project, self.cloud, "deploy", "staging", "--image", image, *quick, *options)
+
+    def running_image(self) -> str:
+        service = self.service()
+        definition = self.cloud.client("ecs").describe_task_definition(taskDefinition=service["taskDefinition"])
+        image: str = definition["taskDefinition"]["containerDefinitions"][0]["image"]
+        return image.partition("@")[2]
+
+    def service(self) -> dict[str, Any]:
+        (service,) = self.cloud.client("ecs").describe_services(cluster=NAME, services=[NAME])["services"]
+        return dict(service)
+
+    def is_locked(self) -> bool:
+        listing = self.cloud.client("s3").list_objects_v2(Bucket=STATE, Prefix=LOCK)
+        return bool(listing["KeyCount"])
+
+
+@contextmanager
+def running_service(project: Path, directory: Path, log: Path, settings: dict[str, str]) -> Iterator[None]:
+    """The service itself, on a database of its own."""
+    environment = {**os.environ, **settings, "PYTHONPATH": str(project)}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "service", "serve"], cwd=directory, env=environment, stdout=output, stderr=output
+        )
+        try:
+            wait_for("Application startup complete|Listening at|startup", log, process)
+            yield
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    with simulated_cloud(tmp_path_factory.mktemp("cloud")) as cloud:
+        yield cloud
+
+
+def make_site(cloud: Cloud, project: Path, url: str) -> Site:
+    cloud.reset()
+    cloud.stand_in_for_bootstrap(PROJECT)
+    secrets, ecs, ec2 = cloud.client("secretsmanager"), cloud.client("ecs"), cloud.client("ec2")
+    secret = secrets.create_secret(Name=f"{PROJECT}/staging/secret-key")["ARN"]
+    database_secret = secrets.create_secret(Name="rds", SecretString="{}")["ARN"]
+    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    group = ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"]
+    network = {"awsvpcConfiguration": {"subnets": [subnet], "securityGroups": [group]}}
+    ecs.create_cluster(clusterName=NAME)
+    pattern = ecs.register_task_definition(
+        family=NAME,
+        networkMode="awsvpc",
+        requiresCompatibilities=["FARGATE"],
+        cpu="256",
+        memory="512",
+        containerDefinitions=[{"name": "service", "image": "registry/live-service:none", "essential": True}],
+    )["taskDefinition"]["taskDefinitionArn"]
+    ecs.create_service(
+        cluster=NAME,
+        serviceName=NAME,
+        taskDefinition=pattern,
+        desiredCount=0,
+        launchType="FARGATE",
+        networkConfiguration=network,
+    )
+    known = {
+        "cluster": NAME,
+        "service": NAME,
+        "container": "service",
+        "task_definition": pattern,
+        "image_repository": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{PROJECT}",
+        "subnets": [subnet],
+        "security_groups": [group],
+        "min_tasks": 2,
+        "log_group": f"/{PROJECT}/staging/service",
+        "secret_key": secret,
+        "database_secret": database_secret,
+        "password_days": 365,
+        "url": url,
+        "subject_type": "integer",
+        "rollout_seconds": 600,
+    }
+    cloud.client("ssm").put_parameter(Name=f"/{PROJECT}/staging/deployment", Type="String", Value=json.dumps(known))
+    return Site(cloud, project, secret, database_secret)
+
+
+@pytest.fixture
+def idle(cloud: Cloud, project: Path) -> Site:
+    """An environment in front of which nothing answers."""
+    return make_site(cloud, project, f"http://127.0.0.1:{free_port()}")
+
+
+@pytest.fixture
+def first(idle: Site) -> str:
+    """The image that runs already."""
+    digest = idle.cloud.push_image(PROJECT, "0001")
+    deployed = idle.deploy(digest, "--without-smoke-test")
+    assert deployed.returncode == 0, deployed.stderr
+    return digest
+
+
+def test_the_first_deployment_makes_the_key_and_starts_the_least_tasks(idle: Site, first: str) -> None:
+    assert idle.running_image() == first
+    assert idle.service()["desiredCount"] == 2
+    value = idle.cloud.client("secretsmanager").get_secret_value(SecretId=idle.secret)["SecretString"]
+    assert len(value) == 64
+    assert not idle.is_locked()
+
+
+def test_a_deployment_leaves_the_count_to_scaling(idle: Site, first: str) -> None:
+    idle.cloud.client("ecs").update_service(cluster=NAME, service=NAME, desiredCount=5)
+    digest = idle.cloud.push_image(PROJECT, "0002")
+    assert idle.deploy(digest, "--without-smoke-test").returncode == 0
+    assert idle.running_image() == digest != first
+    assert idle.service()["desiredCount"] == 5
+
+
+def test_a_failing_migration_stops_the_deployment(idle: Site, first: str) -> None:
+    refused = idle.deploy(idle.cloud.push_image(PROJECT, "fa11"), "--without-smoke-test")
+    assert refused.returncode == 1
+    assert "the migration failed (exit code 2)" in refused.stderr
+    assert idle.running_image() == first
+    assert not idle.is_locked()
+
+
+@pytest.mark.parametrize(("digest", "complaint"), [("bad0", "ECS rolled them back"), ("dead", "not stable after 3 s")])
+def test_an_image_that_does_not_become_stable_is_rolled_back(
+    idle: Site, first: str, digest: str, complaint: str
+) -> None:
+    refused = idle.deploy(idle.cloud.push_image(PROJECT, digest), "--without-smoke-test")
+    assert refused.returncode == 1
+    assert complaint in refused.stderr
+    assert "Rolled back" in refused.stderr
+    assert idle.running_image() == first
+    assert not idle.is_locked()
+
+
+def test_an_image_that_does_not_serve_is_rolled_back(idle: Site, first: str) -> None:
+    refused = idle.deploy(idle.cloud.push_image(PROJECT, "0002"))
+    assert refused.returncode == 1
+    assert "the smoke test failed" in refused.stderr
+    assert idle.running_image() == first
+
+
+def test_an_image_that_serves_a_client_is_deployed(cloud: Cloud, project: Path, tmp_path: Path) -> None:
+    port, log = free_port(), tmp_path / "service.log"
+    settings = {"HOST": "127.0.0.1", "PORT": str(port), "SECRET_KEY": KEY}
+    place = make_site(cloud, project, f"http://127.0.0.1:{port}")
+    cloud.client("secretsmanager").put_secret_value(SecretId=place.secret, SecretString=KEY)
+    digest = cloud.push_image(PROJECT, "0001")
+    with running_service(project, tmp_path, log, settings):
+        deployed = place.deploy(digest)
+    assert deployed.returncode == 0, deployed.stderr
+    assert f"http://127.0.0.1:{port} serves" in deployed.stderr
+    assert place.running_image() == digest
+    assert KEY not in deployed.stdout + deployed.stderr
+
+
+def test_a_missing_image_changes_nothing(idle: Site, first: str) -> None:
+    refused = idle.deploy("sha256:" + "0" * 64)
+    assert refused.returncode == 1
+    assert "there is no image sha256:0000" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert idle.running_image() == first
+
+
+def test_a_foreign_lock_is_respected(idle: Site, first: str) -> None:
+    note = {"ID": "f00", "Operation": "OperationTypeApply", "Who": "ann@laptop", "Created": "2026-11-22T10:00:00Z"}
+    idle.cloud.client("s3").put_object(Bucket=STATE, Key=LOCK, Body=json.dumps(note))
+    refused = idle.deploy(idle.cloud.push_image(PROJECT, "0002"), "--without-smoke-test")
+    assert refused.returncode == 1
+    assert "OperationTypeApply by ann@laptop since 2026-11-22T10:00:00Z" in refused.stderr
+    assert "force-unlock f00" in refused.stderr
+    assert idle.running_image() == first
+    assert idle.is_locked()
+
+
+@pytest.mark.needs("terraform")
+def test_terraform_respects_the_lock_of_a_deployment(idle: Site, first: str, tmp_path: Path) -> None:
+    assert first
+    directory = tmp_path / "other" / "infra"
+    directory.mkdir(parents=True)
+    (directory / "main.tf").write_text('terraform {\n  backend "s3" {\n    use_lockfile = true\n  }\n}\n')
+    terraform = Terraform(directory, idle.cloud.environment)
+    settings = {"bucket": STATE, "key": "staging.tfstate", "region": REGION}
+    terraform.run("init", "-input=false", *(f"-backend-config={name}={value}" for name, value in settings.items()))
+    image = idle.cloud.push_image(PROJECT, "dead")
+    slow = subprocess.Popen(
+        [*DEPLOY, "--image", image, "--poll", "0.1", "--patience", "20", "--without-smoke-test"],
+        cwd=idle.project,
+        env=idle.cloud.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while not idle.is_locked():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        refused = terraform.attempt("plan", "-input=false")
+        assert refused.returncode == 1
+        assert "Error acquiring the state lock" in refused.stderr
+        assert "Deployment" in refused.stderr
+    finally:
+        slow.terminate()  # as a cancelled workflow does
+        slow.communicate(timeout=30)
+    assert not idle.is_locked()
+    terraform.run("plan", "-input=false")
+
+
+def test_the_secret_key_is_rotated_in_three_steps(idle: Site, first: str) -> None:
+    assert first
+    client = idle.cloud.client("secretsmanager")
+
+    def keys() -> list[str]:
+        return str(client.get_secret_value(SecretId=idle.secret)["SecretString"]).split(",")
+
+    def step(name: str) -> int:
+        return deployment(idle.project, idle.cloud, "secret-key", "staging", name).returncode
+
+    (old,) = keys()
+    assert step("promote") == 1
+    assert step("add") == 0
+    assert keys()[0] == old
+    new = keys()[1]
+    assert step("add") == 1
+    assert step("promote") == 0
+    assert keys() == [new, old]
+    assert step("retire") == 0
+    assert keys() == [new]
+
+
+def test_the_database_password_changes_on_purpose_and_tasks_follow(idle: Site, first: str) -> None:
+    """RDS would change it every seven days, and running tasks know only the one they started with."""
+    client = idle.cloud.client("secretsmanager")
+    assert client.describe_secret(SecretId=idle.database_secret)["RotationRules"] == {"AutomaticallyAfterDays": 365}
+    before = client.describe_secret(SecretId=idle.database_secret)["VersionIdsToStages"]
+    started = idle.service()["deployments"][0]["id"]
+    quick = ["--poll", "0.05", "--lock-patience", "0"]
+    rotated = deployment(idle.project, idle.cloud, "rotate-database", "staging", *quick)
+    assert rotated.returncode == 0, rotated.stderr
+    assert client.describe_secret(SecretId=idle.database_secret)["VersionIdsToStages"].keys() > before.keys()
+    assert idle.service()["deployments"][0]["id"] != started
+    assert idle.running_image() == first
+
+
+def test_an_environment_that_is_missing_is_said_in_one_line(cloud: Cloud, project: Path) -> None:
+    cloud.reset()
+    cloud.stand_in_for_bootstrap(PROJECT)
+    digest = cloud.push_image(PROJECT, "0001")
+    refused = deployment(project, cloud, "deploy", "production", "--image", digest)
+    assert refused.returncode == 1
+    assert refused.stderr == "deploy: error: production does not exist yet: make plan apply ENV=production\n"
