@@ -23,16 +23,23 @@ BIGGEST_INTEGER = 2**63 - 1
 UserId = int | str
 Sequence = Annotated[int, Field(ge=1, le=BIGGEST_INTEGER, description="Position in its stream: 1, 2, 3… without gaps")]
 Time = Annotated[AwareDatetime, AfterValidator(lambda time: time.astimezone(UTC))]
+_DEEPEST = 100
 
 
 def _without_nul(text: str) -> str:
     if "\0" in text:
         raise ValueError("the NUL character cannot be stored")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("half a character cannot be stored") from None
     return text
 
 
-def _storable(value: JsonValue) -> JsonValue:
-    """Refuse what PostgreSQL's jsonb cannot hold: NaN, infinities and NUL characters."""
+def _storable(value: JsonValue, depth: int = 1) -> JsonValue:
+    """Refuse what jsonb cannot hold, or we not give back: NaN, infinities, NUL characters, endless nesting."""
+    if depth > _DEEPEST:
+        raise ValueError(f"nested more than {_DEEPEST} deep")
     match value:
         case str():
             _without_nul(value)
@@ -40,18 +47,18 @@ def _storable(value: JsonValue) -> JsonValue:
             raise ValueError("NaN and infinities are not JSON")
         case list():
             for item in value:
-                _storable(item)
+                _storable(item, depth + 1)
         case dict():
             for key, item in value.items():
                 _without_nul(key)
-                _storable(item)
+                _storable(item, depth + 1)
     return value
 
 
 Storable = AfterValidator(_without_nul)
 """For a text that PostgreSQL shall keep: `Annotated[str, StringConstraints(max_length=80), Storable]`."""
 
-StorableJson = Annotated[JsonValue, AfterValidator(_storable)]
+StorableJson = Annotated[JsonValue, AfterValidator(lambda value: _storable(value))]  # noqa: PLW0108 - pydantic would pass `depth`
 ClientId = Annotated[str, StringConstraints(min_length=1, max_length=128), Storable]
 
 

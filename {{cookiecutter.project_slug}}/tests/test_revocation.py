@@ -1,6 +1,7 @@
 """`POST /api/users/{user_id}/disconnect` throws a user out of every process, and what they held no longer counts."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,13 @@ REVOKED = (401, "invalid_token", 1008)
 OPERATOR = bearer(1_000_000, scope="connections:write")
 PROMISED = 0.5
 ROUNDS = 3
+_users = itertools.count(5_000_000)
+
+
+@pytest.fixture
+def number() -> Callable[[], int]:
+    """Numbers of users whom no test elsewhere is: they are thrown out of services that other tests use too."""
+    return lambda: next(_users)
 
 
 @pytest.fixture

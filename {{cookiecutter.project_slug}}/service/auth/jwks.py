@@ -61,7 +61,7 @@ class KeySet:
             try:
                 async with asyncio.timeout(2 * _FETCH_SECONDS):
                     self._keys = _usable(await asyncio.to_thread(_fetch, self._url))
-            except (OSError, HTTPException, ValueError, jwt.PyJWTError) as error:
+            except (OSError, HTTPException, ValueError, RecursionError, jwt.PyJWTError) as error:
                 _logger.warning("jwks_unavailable", error=type(error).__name__)
             else:
                 self._fetched_at = monotonic()

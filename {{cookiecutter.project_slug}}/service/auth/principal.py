@@ -32,6 +32,13 @@ def user_id(subject: object, subject_type: SubjectType) -> UserId:
         if not isinstance(subject, int) or isinstance(subject, bool) or not 0 <= subject <= BIGGEST_INTEGER:
             raise ValueError("sub must be a whole number")
         return subject
-    if not isinstance(subject, str) or not 1 <= len(subject) <= _LONGEST_SUBJECT or "\0" in subject:
+    if not isinstance(subject, str) or not 1 <= len(subject) <= _LONGEST_SUBJECT or not _is_storable(subject):
         raise ValueError(f"sub must be a text of 1 to {_LONGEST_SUBJECT} characters")
     return subject
+
+
+def _is_storable(text: str) -> bool:
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:  # half a character
+        return False

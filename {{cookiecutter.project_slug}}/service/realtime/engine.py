@@ -86,6 +86,7 @@ class Engine:
             raise Problem("invalid_request", f"user_id: {error}", status=422) from None
         await self.revocations.revoke(subject, self.broker.channel(_REVOCATIONS))
         await self.broker.publish(_REVOCATIONS, "")
+        await self.revocations.load()
 
     def _receive(self, topic: str, payload: str) -> None:
         if topic == _REVOCATIONS:

@@ -34,12 +34,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._head_timer is not None:
+        super().data_received(data)
+        if self._head_timer is not None:  # the head is still not complete
             self._head_bytes += len(data)
             if self._head_bytes > _LARGEST_HEAD:
                 self.transport.abort()
-                return
-        super().data_received(data)
 
     def _expect_head(self) -> None:
         self._head_is_complete()
