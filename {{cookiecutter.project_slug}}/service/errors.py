@@ -14,6 +14,9 @@ from service.problems import Problem, Refusal
 from service.realtime.router import engine_of
 from service.wire import first_problem
 
+_PHRASES = {413: "Content Too Large"}
+"""RFC 9110's words where Python before 3.13 has older ones."""
+
 _logger = structlog.get_logger(__name__)
 
 
@@ -39,7 +42,7 @@ async def _on_problem(connection: HTTPConnection, problem: Problem) -> Response 
 
 
 async def _on_http_exception(connection: HTTPConnection, error: HTTPException) -> Response | None:
-    phrase = HTTPStatus(error.status_code).phrase
+    phrase = _PHRASES.get(error.status_code) or HTTPStatus(error.status_code).phrase
     code = phrase.lower().replace(" ", "_")
     problem = Problem(code, f"{phrase}.", status=error.status_code, headers=error.headers)
     return await _on_problem(connection, problem)

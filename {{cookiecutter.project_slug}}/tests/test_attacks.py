@@ -45,7 +45,7 @@ HOSTILE_TEXTS = [
     "<script>alert(1)</script><img src=x onerror=alert(1)>",
     "</textarea>&lt;b&gt;&amp;amp;&#0;",
     '"},{"type":"comment","body":"second"}',
-    "{{7*7}}${7*7}<%= 7*7 %>{% raw %}",
+    "{{7*7}}${7*7}<%= 7*7 %>{" + "% raw %}",  # apart, because the template is searched for Jinja
     FORGED,
     "\u202egnp.exe\ufeff\u200b\u2028\u2029\x1b[31m\x07\x7f",
     "../../etc/passwd\\..\\",
