@@ -180,6 +180,23 @@ async def test_a_client_that_comes_and_goes_while_valkey_is_away_harms_no_other(
             assert (await receiver.receive(PROMISED))["body"] == "across"
 
 
+async def test_clients_that_come_while_valkey_is_away_are_let_in_and_served(
+    services: list[Service], connect: Connect, post: int, user: int
+) -> None:
+    """At once, and what the other process stored comes too, if later than usual."""
+    path = f"/ws/live-comments/{post}"
+    async with asyncio.timeout(PROMISED):
+        here, there = await asyncio.gather(*(connect(service, path, user=user) for service in services))
+    assert (await here.comment("one"))["seq"] == 1
+    late = await connect(services[1], path, user=user, after=0)
+    for client in (there, late):
+        assert (await client.receive(PROMISED))["body"] == "one"
+    assert await late.receive() == {"type": "caught_up", "seq": 1}
+    assert (await there.comment("two"))["seq"] == 2
+    for client in (here, late):
+        assert (await client.receive(PROMISED))["body"] == "two"
+
+
 async def test_a_user_can_be_thrown_out_while_valkey_is_away(
     services: list[Service], valkey_that_fails: Valkey, connect: Connect, user: int
 ) -> None:
@@ -216,3 +233,20 @@ async def test_nobody_waits_for_a_topic_that_was_given_up_before_valkey_came(val
         with running(valkey_that_fails):
             await broker.listen(["wanted"])
             await waiting
+
+
+async def test_topics_come_and_go_by_the_hundred_while_valkey_does(valkey_that_fails: Valkey) -> None:
+    """Whatever was given up before it was confirmed, the next topic is opened."""
+    async with broker_of(valkey_that_fails) as broker:
+        for _ in range(3):
+            with running(valkey_that_fails):
+                await eventually(lambda: broker.connected, "connected")
+                waiting = []
+                for number in range(100):
+                    waiting.append(asyncio.create_task(broker.listen([f"topic {number}"])))
+                    await asyncio.sleep(0)
+                    broker.forget(f"topic {number}")
+                await broker.listen(["wanted"])
+                await asyncio.gather(*waiting)
+                broker.forget("wanted")
+            await eventually(lambda: not broker.connected, "disconnected")

@@ -28,6 +28,7 @@ from service.settings import Settings
 _REVOCATIONS = "revocations"
 """The topic on which processes tell each other that there are new ones."""
 _REVOCATIONS_SECONDS = 2.0
+_CANCEL_SECONDS = 0.5
 
 _logger = structlog.get_logger(__name__)
 
@@ -52,7 +53,7 @@ class Engine:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Keep the engine going while the block runs."""
-        tasks = [
+        tasks = {
             asyncio.create_task(_for_ever(work))
             for work in (
                 partial(self.broker.run, self._receive, self._resumed),
@@ -62,14 +63,15 @@ class Engine:
                 self._follow_revocations,
                 self._sweep.run,
             )
-        ]
+        }
         try:
             yield
         finally:
             self.hub.close()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            while tasks:  # a library may lose a cancellation before Python 3.12 (cpython issue 86296)
+                for task in tasks:
+                    task.cancel()
+                _, tasks = await asyncio.wait(tasks, timeout=_CANCEL_SECONDS)
 
     async def drain(self, seconds: float) -> None:
         await drain(self.connections, self.metrics, seconds)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from service.observability.metrics import Metrics
 from service.problems import Unavailable
@@ -13,6 +13,8 @@ from service.realtime.topic import Topic
 
 _RECONCILE_SECONDS = 3.0
 """How often the topics are compared with the database, so that a lost last event is not lost for good."""
+_LISTEN_SECONDS = 0.5
+"""How long new topics wait for a broker that is slow; after that, comparing brings what it does not carry yet."""
 
 ReadPositions = Callable[[Sequence[str]], Awaitable[Mapping[str, int]]]
 """The last `seq` of each of the named streams that has one; raises Unavailable."""
@@ -55,14 +57,19 @@ class Hub:
         self._resumed.set()
 
     async def open_topics(self) -> None:
-        """Open new topics, all that came meanwhile in one go: listen first, then read how far each stream is."""
+        """Open new topics, all that came meanwhile in one go: listen first, then read how far each stream is.
+
+        A broker that is away listens when it is back, and nobody waits for it.
+        """
         while True:
             await self._wanted.wait()
             self._wanted.clear()
             topics, self._unopened = [topic for topic in self._unopened if topic.members], []
             try:
                 if topics:
-                    await self._broker.listen([topic.stream.name for topic in topics])
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(_LISTEN_SECONDS if self._broker.connected else 0):
+                            await self._broker.listen([topic.stream.name for topic in topics])
                     positions = await self._positions(topics)
             except Exception:
                 self._unopened += topics

@@ -36,11 +36,10 @@ class ValkeyBroker:
         self._unwanted: set[str] = set()
         self._confirmed: dict[str, asyncio.Future[None]] = {}
         self._subscriptions: PubSub | None = None
-        self._connected = False
 
     @property
     def connected(self) -> bool:
-        return self._connected
+        return self._subscriptions is not None
 
     def channel(self, topic: str) -> str | None:  # noqa: ARG002
         return None
@@ -59,12 +58,10 @@ class ValkeyBroker:
         self._topics.update(wanted)
         self._unwanted.difference_update(wanted)
         confirmations = [self._confirmation(topic) for topic in wanted]
-        missing = [topic for topic in wanted if not self._confirmation(topic).done()]
-        if self._subscriptions is not None and missing:
-            try:
-                await self._subscriptions.subscribe(*missing)
-            except _LOST as error:
-                _logger.debug("subscribe_failed", error=str(error))  # `run` reconnects and subscribes to all
+        try:
+            await self._subscribe(wanted)
+        except _LOST as error:
+            _logger.debug("subscribe_failed", error=str(error))  # `run` reconnects and subscribes to all
         await asyncio.gather(*map(asyncio.shield, confirmations))
 
     def forget(self, topic: str) -> None:
@@ -80,21 +77,14 @@ class ValkeyBroker:
                 async with self._client.pubsub() as subscriptions:
                     self._unwanted.clear()
                     self._confirmed = {topic: future for topic, future in self._confirmed.items() if not future.done()}
-                    known = tuple(self._topics)
-                    await subscriptions.subscribe(*known, _LAST)
-                    self._subscriptions = subscriptions
-                    try:
-                        if meanwhile := self._topics.difference(known):
-                            await subscriptions.subscribe(*meanwhile)
-                        await self._receive_all(subscriptions, receive, resumed, backoff)
-                    finally:
-                        self._subscriptions = None
+                    await subscriptions.subscribe(*self._topics, _LAST)
+                    await self._receive_all(subscriptions, receive, resumed, backoff)
             except _LOST as error:
-                if self._connected:
+                if self.connected:
                     self._metrics.broker_reconnects.inc()
                     _logger.warning("broker_lost", error=str(error))
             finally:
-                self._set_connected(False)
+                self._use(None)
             await backoff.wait()
 
     async def close(self) -> None:
@@ -114,13 +104,19 @@ class ValkeyBroker:
                 case {"type": "message", "channel": topic, "data": payload}:
                     receive(topic, payload)
                 case {"type": "subscribe", "channel": topic} if topic == _LAST:
-                    self._set_connected(True)
+                    self._use(subscriptions)
+                    await self._subscribe(self._topics)  # to those that were added meanwhile
                     backoff.reset()
                     resumed()
                 case {"type": "subscribe", "channel": topic}:
                     self._confirm(topic)
             if self._unwanted:
                 await self._unsubscribe(subscriptions)
+
+    async def _subscribe(self, topics: Iterable[str]) -> None:
+        missing = [topic for topic in topics if not self._confirmation(topic).done()]
+        if self._subscriptions is not None and missing:
+            await self._subscriptions.subscribe(*missing)
 
     async def _unsubscribe(self, subscriptions: PubSub) -> None:
         unwanted, self._unwanted = self._unwanted, set()
@@ -138,6 +134,6 @@ class ValkeyBroker:
         if not confirmation.done():
             confirmation.set_result(None)
 
-    def _set_connected(self, connected: bool) -> None:
-        self._connected = connected
-        self._metrics.broker_connected.set(connected)
+    def _use(self, subscriptions: PubSub | None) -> None:
+        self._subscriptions = subscriptions
+        self._metrics.broker_connected.set(self.connected)
