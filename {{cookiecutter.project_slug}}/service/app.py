@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from psycopg.conninfo import conninfo_to_dict
 
 from service import asyncapi, web
 from service.database import Database
@@ -14,7 +15,7 @@ from service.http import BodyLimit, SafeHeaders
 from service.observability.logs import configure_logging
 from service.observability.metrics import Metrics
 from service.observability.requests import RequestLog
-from service.project import read_project
+from service.project import Project, read_project
 from service.readiness import Readiness
 from service.realtime.broker import Broker
 from service.realtime.broker.postgres import PostgresBroker
@@ -33,7 +34,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     configure_logging(settings)
     metrics = Metrics()
     database = Database(settings, metrics)
-    engine = Engine(settings, metrics, database, _broker(settings, metrics))
+    project = read_project()
+    engine = Engine(settings, metrics, database, _broker(settings, metrics, project))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -41,7 +43,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             yield
         await database.close()
 
-    project = read_project()
     app = FastAPI(
         title=project.name,
         description=project.description,
@@ -64,8 +65,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-def _broker(settings: Settings, metrics: Metrics) -> Broker:
-    if settings.valkey_url is not None:
-        return ValkeyBroker(settings.valkey_url.get_secret_value(), metrics)
+def _broker(settings: Settings, metrics: Metrics, project: Project) -> Broker:
     assert settings.database_url is not None
-    return PostgresBroker(settings.database_url.get_secret_value(), metrics)
+    database_url = settings.database_url.get_secret_value()
+    if settings.valkey_url is None:
+        return PostgresBroker(database_url, metrics)
+    prefix = f"{project.name}:{settings.environment}:{conninfo_to_dict(database_url).get('dbname', '')}:"
+    return ValkeyBroker(settings.valkey_url.get_secret_value(), metrics, prefix)

@@ -23,6 +23,7 @@ STRICT_BURST = 5
 INSTALL = {"chromium": "apt-get install chromium", "npm": "apt-get install npm"}
 ALIASES = {"chromium": ("chromium-browser", "google-chrome", "google-chrome-stable")}
 _cluster = pytest.StashKey[Cluster]()
+_valkey = pytest.StashKey[ValkeyServer]()
 _numbers = itertools.count(1)
 
 
@@ -44,8 +45,16 @@ class Connect(Protocol):
     def __call__(self, service: Service, path: str, **options: Any) -> Awaitable[Client]: ...
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--valkey", action="store_true", help="run every service with a VALKEY_URL")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(program): the test runs only where this program is installed")
+    if config.getoption("--valkey") and not hasattr(config, "workerinput"):
+        config.stash[_valkey] = ValkeyServer()
+        config.stash[_valkey].start()
+        os.environ["VALKEY_URL"] = config.stash[_valkey].connection_url
 
 
 def find_program(name: str) -> str | None:
@@ -92,6 +101,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
 def pytest_unconfigure(config: pytest.Config) -> None:
     if _cluster in config.stash:
         config.stash[_cluster].destroy()
+    if _valkey in config.stash:
+        config.stash[_valkey].terminate()
 
 
 @pytest.fixture(scope="session")

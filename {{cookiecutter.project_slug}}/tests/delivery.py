@@ -1,19 +1,25 @@
-"""Clients that write, vanish and come back while processes die: afterwards each must know exactly what is stored.
+"""Clients that write, vanish and come back while processes and servers die: each must know exactly what is stored.
 
-`python -m tests.delivery` runs the long form against a service of its own and exits with 1 at the first difference.
+`python -m tests.delivery` runs the long form against services of its own and exits with 1 at the first difference.
 """
 
 import argparse
 import asyncio
 import random
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from typing import Protocol
 
-from tests.postgres import Database
+from tests.postgres import Cluster, Database
 from tests.running import Service
 from tests.steady_client import SteadyClient
+from tests.valkey import Valkey
 from tests.waiting import eventually
+
+PROMISED = 5.0
+"""Seconds after a server's return within which everything that was committed has been delivered."""
 
 
 @dataclass
@@ -27,13 +33,18 @@ class Load:
     within: float = 300
 
 
+class Server(Protocol):
+    """What the services depend on, and may go."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 async def run(services: Sequence[Service], load: Load, *, kill: bool = True) -> None:
     """Put the load on services that share a database; half-way kill one of their workers."""
-    addresses = [service.ws for service in services]
-    clients = [SteadyClient(addresses, number % load.topics + 1, number + 1) for number in range(load.clients)]
-    async with asyncio.TaskGroup() as group:
-        following = [group.create_task(client.run()) for client in clients]
-        losing = group.create_task(lose_connections(clients, load.resets_a_second))
+    async with following(services, load) as clients:
+        losing = asyncio.create_task(lose_connections(clients, load.resets_a_second))
         for number in range(load.comments):
             await random.choice(clients).comment(f"comment {number}")
             if kill and number == load.comments // 2:
@@ -41,20 +52,55 @@ async def run(services: Sequence[Service], load: Load, *, kill: bool = True) -> 
             if number % load.clients == 0:
                 await asyncio.sleep(0.05)
         losing.cancel()
-        await eventually(lambda: all(client.settled for client in clients), "all is confirmed", within=load.within)
-        tables = [stored(services[0].database, topic + 1) for topic in range(load.topics)]
-        await eventually(
-            lambda: all(client.position >= len(tables[number % load.topics]) for number, client in enumerate(clients)),
-            "all is delivered",
-            within=load.within,
-        )
-        for task in following:
+        await all_known(services, clients, load)
+
+
+async def outlast(services: Sequence[Service], server: Server, seconds: float, load: Load) -> None:
+    """Stop a server under load and start it again after `seconds`: no connection may end meanwhile."""
+    async with following(services, load) as clients:
+        await eventually(lambda: all(client.connections for client in clients), "all are connected")
+        writing = asyncio.create_task(write_evenly(clients, load.comments, seconds + 2))
+        await asyncio.sleep(1)
+        await asyncio.to_thread(server.stop)
+        await asyncio.sleep(seconds)
+        await asyncio.to_thread(server.start)
+        await writing
+        await all_known(services, clients, load)
+        assert {client.connections for client in clients} == {1}, "a connection ended"
+
+
+@asynccontextmanager
+async def following(services: Sequence[Service], load: Load) -> AsyncIterator[list[SteadyClient]]:
+    """Clients of the services, spread over the topics."""
+    addresses = [service.ws for service in services]
+    clients = [SteadyClient(addresses, number % load.topics + 1, number + 1) for number in range(load.clients)]
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(client.run()) for client in clients]
+        yield clients
+        for task in tasks:
             task.cancel()
+
+
+async def all_known(services: Sequence[Service], clients: Sequence[SteadyClient], load: Load) -> None:
+    """Everything is confirmed in time, and each client's log is the table: in order, nothing twice."""
+    await eventually(lambda: all(client.settled for client in clients), "all is confirmed", within=load.within)
+    tables = [stored(services[0].database, topic + 1) for topic in range(load.topics)]
+    await eventually(
+        lambda: all(client.position >= len(tables[number % load.topics]) for number, client in enumerate(clients)),
+        "all is delivered",
+        within=load.within,
+    )
     for number, client in enumerate(clients):
         assert sorted(client.seen.items()) == tables[number % load.topics], f"client {number} knows something else"
         assert not client.out_of_order, f"client {number} was told in another order"
         assert not client.twice, f"client {number} was told twice on one connection"
     assert sum(map(len, tables)) == load.comments
+
+
+async def write_evenly(clients: Sequence[SteadyClient], comments: int, seconds: float) -> None:
+    for number in range(comments):
+        await random.choice(clients).comment(f"comment {number}")
+        await asyncio.sleep(seconds / comments)
 
 
 async def lose_connections(clients: Sequence[SteadyClient], a_second: float) -> None:
@@ -70,29 +116,49 @@ def stored(database: Database, post: int) -> list[tuple[int, ...]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The long form."""
-    from tests.postgres import Cluster
-
     parser = argparse.ArgumentParser(prog="python -m tests.delivery", description=__doc__)
     parser.add_argument("--clients", type=int, default=Load.clients)
     parser.add_argument("--topics", type=int, default=Load.topics)
     parser.add_argument("--comments", type=int, default=Load.comments)
+    parser.add_argument("--outage", type=float, default=30, help="seconds without PostgreSQL, then without Valkey")
     options = parser.parse_args(arguments)
     cluster = Cluster()
-    services: list[Service] = []
     try:
         cluster.address.create_template()
-        database = cluster.address.create_database()
-        services += [Service(database), Service(database)]
-        asyncio.run(run(services, Load(options.clients, options.topics, options.comments)))
+        load = Load(options.clients, options.topics, options.comments)
+        with two_services(cluster) as services:
+            asyncio.run(run(services, load))
+        print(
+            f"{load.comments} comments, {load.clients} clients, one process killed: each knows exactly what is stored"
+        )
+        load = replace(load, comments=min(load.comments, 1000), within=PROMISED)
+        with two_services(cluster) as services:
+            asyncio.run(outlast(services, cluster, options.outage, load))
+        print(f"PostgreSQL away for {options.outage:g} s: no connection ended, nothing lost")
+        valkey = Valkey()
+        valkey.start()
+        with two_services(cluster, VALKEY_URL=valkey.url) as services:
+            asyncio.run(outlast(services, valkey, options.outage, load))
+        valkey.stop()
+        print(f"Valkey away for {options.outage:g} s: no connection ended, nothing lost")
     except AssertionError as difference:
         print(difference, file=sys.stderr)
         return 1
     finally:
+        cluster.destroy()
+    return 0
+
+
+@contextmanager
+def two_services(cluster: Cluster, **settings: str) -> Iterator[list[Service]]:
+    database = cluster.address.create_database()
+    services: list[Service] = []
+    try:
+        services += [Service(database, settings), Service(database, settings)]
+        yield services
+    finally:
         for service in services:
             service.discard()
-        cluster.destroy()
-    print(f"{options.comments} comments, {options.clients} clients: each knows exactly what is stored")
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Starts the service as a container does (`python -m service serve`), and stops it by SIGTERM."""
 
 import json
+import os
 import random
 import shutil
 import socket
@@ -41,7 +42,7 @@ def free_port() -> int:
 
 
 class Service:
-    """One running service: a gunicorn and its workers."""
+    """One running service: a gunicorn and its workers. A `VALKEY_URL` of the test run is its too."""
 
     def __init__(
         self,
@@ -58,12 +59,13 @@ class Service:
         self._asked_to_stop = False
         self.directory = Path(tempfile.mkdtemp(prefix="service-"))
         self.output = self.directory / "output"
+        everywhere = {"VALKEY_URL": os.environ["VALKEY_URL"]} if "VALKEY_URL" in os.environ else {}
         self.process = start_service(
             "serve",
             module=module,
             directory=self.directory,
             output=self.output,
-            **DEFAULTS | {"DATABASE_URL": database.url, "PORT": str(self.port)} | dict(settings or {}),
+            **DEFAULTS | everywhere | {"DATABASE_URL": database.url, "PORT": str(self.port)} | dict(settings or {}),
         )
         try:
             self._wait_for("/readyz" if ready else "/healthz")

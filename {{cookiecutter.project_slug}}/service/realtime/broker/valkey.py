@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -27,12 +26,14 @@ _logger = structlog.get_logger(__name__)
 class ValkeyBroker:
     """One connection that listens to the topics with subscribers in this process, and a pool that publishes."""
 
-    def __init__(self, url: str, metrics: Metrics) -> None:
+    def __init__(self, url: str, metrics: Metrics, prefix: str = "") -> None:
+        """Channels begin with `prefix`: publish and subscribe know no database numbers, so services share them all."""
         self._metrics = metrics
+        self._prefix = prefix
         self._client: Valkey = Valkey.from_url(
             url, decode_responses=True, socket_connect_timeout=_TIMEOUT, socket_timeout=_TIMEOUT, socket_keepalive=True
         )
-        self._topics: set[str] = set()
+        self._channels: set[str] = set()
         self._unwanted: set[str] = set()
         self._confirmed: dict[str, asyncio.Future[None]] = {}
         self._subscriptions: PubSub | None = None
@@ -46,7 +47,7 @@ class ValkeyBroker:
 
     async def publish(self, topic: str, payload: str) -> None:
         try:
-            await self._client.publish(topic, payload)
+            await self._client.publish(self._prefix + topic, payload)
         except _LOST as error:
             _logger.warning("publish_failed", topic=topic, error=str(error))
 
@@ -54,10 +55,10 @@ class ValkeyBroker:
         after_commit(session, lambda: self.publish(topic, payload))
 
     async def listen(self, topics: Iterable[str]) -> None:
-        wanted = tuple(topics)
-        self._topics.update(wanted)
+        wanted = tuple(self._prefix + topic for topic in topics)
+        self._channels.update(wanted)
         self._unwanted.difference_update(wanted)
-        confirmations = [self._confirmation(topic) for topic in wanted]
+        confirmations = [self._confirmation(channel) for channel in wanted]
         try:
             await self._subscribe(wanted)
         except _LOST as error:
@@ -65,10 +66,11 @@ class ValkeyBroker:
         await asyncio.gather(*map(asyncio.shield, confirmations))
 
     def forget(self, topic: str) -> None:
-        self._topics.discard(topic)
-        self._unwanted.add(topic)
-        if (confirmation := self._confirmed.get(topic)) is not None and not confirmation.done():
-            self._confirm(topic)  # nobody else will: whoever still waits for it waits for others too
+        channel = self._prefix + topic
+        self._channels.discard(channel)
+        self._unwanted.add(channel)
+        if (confirmation := self._confirmed.get(channel)) is not None and not confirmation.done():
+            self._confirm(channel)  # nobody else will: whoever still waits for it waits for others too
 
     async def run(self, receive: Receive, resumed: Callable[[], None]) -> None:
         backoff = Backoff()
@@ -76,8 +78,10 @@ class ValkeyBroker:
             try:
                 async with self._client.pubsub() as subscriptions:
                     self._unwanted.clear()
-                    self._confirmed = {topic: future for topic, future in self._confirmed.items() if not future.done()}
-                    await subscriptions.subscribe(*self._topics, _LAST)
+                    self._confirmed = {
+                        channel: future for channel, future in self._confirmed.items() if not future.done()
+                    }
+                    await subscriptions.subscribe(*self._channels, _LAST)
                     await self._receive_all(subscriptions, receive, resumed, backoff)
             except _LOST as error:
                 if self.connected:
@@ -101,36 +105,36 @@ class ValkeyBroker:
                 if message is None:
                     raise TimeoutError("no answer to a ping")
             match message:
-                case {"type": "message", "channel": topic, "data": payload}:
-                    receive(topic, payload)
-                case {"type": "subscribe", "channel": topic} if topic == _LAST:
+                case {"type": "message", "channel": channel, "data": payload}:
+                    receive(channel.removeprefix(self._prefix), payload)
+                case {"type": "subscribe", "channel": channel} if channel == _LAST:
                     self._use(subscriptions)
-                    await self._subscribe(self._topics)  # to those that were added meanwhile
+                    await self._subscribe(self._channels)  # to those that were added meanwhile
                     backoff.reset()
                     resumed()
-                case {"type": "subscribe", "channel": topic}:
-                    self._confirm(topic)
+                case {"type": "subscribe", "channel": channel}:
+                    self._confirm(channel)
             if self._unwanted:
                 await self._unsubscribe(subscriptions)
 
-    async def _subscribe(self, topics: Iterable[str]) -> None:
-        missing = [topic for topic in topics if not self._confirmation(topic).done()]
+    async def _subscribe(self, channels: Iterable[str]) -> None:
+        missing = [channel for channel in channels if not self._confirmation(channel).done()]
         if self._subscriptions is not None and missing:
             await self._subscriptions.subscribe(*missing)
 
     async def _unsubscribe(self, subscriptions: PubSub) -> None:
         unwanted, self._unwanted = self._unwanted, set()
-        for topic in unwanted:
-            self._confirmed.pop(topic, None)
+        for channel in unwanted:
+            self._confirmed.pop(channel, None)
         await subscriptions.unsubscribe(*unwanted)
 
-    def _confirmation(self, topic: str) -> asyncio.Future[None]:
-        if topic not in self._confirmed:
-            self._confirmed[topic] = asyncio.get_running_loop().create_future()
-        return self._confirmed[topic]
+    def _confirmation(self, channel: str) -> asyncio.Future[None]:
+        if channel not in self._confirmed:
+            self._confirmed[channel] = asyncio.get_running_loop().create_future()
+        return self._confirmed[channel]
 
-    def _confirm(self, topic: Any) -> None:
-        confirmation = self._confirmation(topic)
+    def _confirm(self, channel: str) -> None:
+        confirmation = self._confirmation(channel)
         if not confirmation.done():
             confirmation.set_result(None)
 
