@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import ctypes
 import os
 import socket
 import struct
@@ -10,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Self
 
 HOST = "127.0.0.1"
+SO_ATTACH_FILTER, BPF_RETURN = 26, 6
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
 
@@ -125,6 +127,14 @@ class RawClient:
         """Say that nothing more will be sent (a half-closed connection)."""
         with suppress(OSError):
             self.sock.shutdown(socket.SHUT_WR)
+
+    def drop_packets(self) -> None:
+        """Let the kernel drop whatever comes, as a phone out of reach does: no acknowledgement, no answer. Linux only.
+
+        The filter is one instruction that accepts no byte of a packet (kernel documentation, networking/filter).
+        """
+        program = ctypes.create_string_buffer(struct.pack("HBBI", BPF_RETURN, 0, 0, 0))
+        self.sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HxxxxxxP", 1, ctypes.addressof(program)))
 
     def reset(self) -> None:
         """Leave by a TCP reset instead of a close."""

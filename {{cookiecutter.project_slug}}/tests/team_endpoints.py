@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from contextlib import AsyncExitStack
 
 import structlog
 from fastapi.requests import HTTPConnection
@@ -9,8 +10,10 @@ from fastapi.requests import HTTPConnection
 from service.__main__ import main
 from service.database import Database
 from service.endpoints import ROUTERS
+from service.endpoints.dependencies import Comments
+from service.messages import Comment, NewComment
 from service.problems import Problem
-from service.realtime.router import AnonymousConnection, Endpoints, engine_of
+from service.realtime.router import AnonymousConnection, AuthenticatedConnection, Endpoints, engine_of
 
 router = Endpoints()
 Text = AnonymousConnection[str | bytes, str | bytes]
@@ -85,6 +88,19 @@ async def hoarder(connection: Text, request: HTTPConnection) -> None:
 
     async with database.session():
         await connection.serve(answer)
+
+
+@router.websocket("/ws/glutton")
+async def glutton(connection: AuthenticatedConnection[NewComment, Comment], comments: Comments) -> None:
+    """Follows more than there is any use for."""
+
+    async def ignore(_comment: NewComment) -> None:
+        pass
+
+    async with AsyncExitStack() as subscriptions:
+        for post in range(1000):
+            await subscriptions.enter_async_context(connection.subscribed(comments.stream(post)))
+        await connection.serve(ignore)
 
 
 if __name__ == "__main__":

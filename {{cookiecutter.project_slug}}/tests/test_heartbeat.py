@@ -1,6 +1,7 @@
 """Whoever is silent for an interval is asked, whoever does not answer in time is cut; nobody else is."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable
 
@@ -113,6 +114,25 @@ async def test_a_client_that_stops_reading_is_gone_in_time(beating: Service, con
 
         took = await eventually(only_the_writer_is_left, "the stalled client's socket is closed")
     assert took < INTERVAL + TIMEOUT + SLACK
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="to drop packets takes Linux: run the tests there")
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "written to"])
+async def test_a_client_whose_packets_are_dropped_is_gone_in_time(
+    beating: Service, connect: Connect, post: int, busy: bool
+) -> None:
+    await eventually(lambda: beating.open_sockets() == 0, "the service is empty")
+    path = f"/ws/live-comments/{post}"
+    writer = await connect(beating, path, user=1)
+    async with RawClient.connected(beating.port, path, token(2)) as unreachable:
+        unreachable.drop_packets()
+
+        async def only_the_writer_is_left() -> bool:
+            await writer.send({"type": "new_comment", "body": "anybody there?"} if busy else {"type": "pong"})
+            return beating.open_sockets() == 1
+
+        took = await eventually(only_the_writer_is_left, "the unreachable client's socket is closed")
+    assert INTERVAL / 2 < took < INTERVAL + TIMEOUT + SLACK
 
 
 async def test_an_interval_of_zero_turns_heartbeats_off(strict: Service, connect: Connect) -> None:
