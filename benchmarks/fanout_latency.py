@@ -24,14 +24,15 @@ HANDSHAKE = (
 class Subscriber(asyncio.Protocol):
     """Notes when each comment arrives."""
 
-    def __init__(self, user: int) -> None:
+    def __init__(self, user: int, path: str = PATH) -> None:
         self.accepted = asyncio.get_running_loop().create_future()
         self.arrivals: list[float] = []
         self._user = user
+        self._path = path
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        transport.write(HANDSHAKE.format(path=PATH, token=token(self._user)).encode())
+        transport.write(HANDSHAKE.format(path=self._path, token=token(self._user)).encode())
 
     def data_received(self, data: bytes) -> None:
         if not self.accepted.done():

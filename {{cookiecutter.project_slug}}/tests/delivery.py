@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from tests.postgres import Cluster, Database
+from tests.postgres import Address, Cluster, Database
 from tests.running import Service
 from tests.steady_client import SteadyClient
 from tests.valkey import Valkey
@@ -69,6 +69,22 @@ async def outlast(services: Sequence[Service], server: Server, seconds: float, l
         assert {client.connections for client in clients} == {1}, "a connection ended"
 
 
+async def restart_again_and_again(services: list[Service], restarts: int, load: Load) -> None:
+    """Stop one service after the other under load, each within its drain, and start it again."""
+    async with following(services, load) as clients:
+        await eventually(lambda: all(client.connections for client in clients), "all are connected", within=30)
+        writing = asyncio.create_task(write_evenly(clients, load.comments, restarts * 3))
+        for number in range(restarts):
+            old = services[number % len(services)]
+            old.terminate()
+            drain = float(old.settings["DRAIN_SECONDS"])
+            assert await asyncio.to_thread(old.wait, drain + 5) == 0, old.log()
+            services[number % len(services)] = await asyncio.to_thread(Service, old.database, old.settings)
+            old.discard()
+        await writing
+        await all_known(services, clients, load)
+
+
 @asynccontextmanager
 async def following(services: Sequence[Service], load: Load) -> AsyncIterator[list[SteadyClient]]:
     """Clients of the services, spread over the topics."""
@@ -121,26 +137,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--topics", type=int, default=Load.topics)
     parser.add_argument("--comments", type=int, default=Load.comments)
     parser.add_argument("--outage", type=float, default=30, help="seconds without PostgreSQL, then without Valkey")
+    parser.add_argument("--restarts", type=int, default=10, help="of one service after the other, under load")
     options = parser.parse_args(arguments)
     cluster = Cluster()
     try:
         cluster.address.create_template()
         load = Load(options.clients, options.topics, options.comments)
-        with two_services(cluster) as services:
+        with two_services(cluster.address) as services:
             asyncio.run(run(services, load))
         print(
             f"{load.comments} comments, {load.clients} clients, one process killed: each knows exactly what is stored"
         )
         load = replace(load, comments=min(load.comments, 1000), within=PROMISED)
-        with two_services(cluster) as services:
+        with two_services(cluster.address) as services:
             asyncio.run(outlast(services, cluster, options.outage, load))
         print(f"PostgreSQL away for {options.outage:g} s: no connection ended, nothing lost")
         valkey = Valkey()
         valkey.start()
-        with two_services(cluster, VALKEY_URL=valkey.url) as services:
+        with two_services(cluster.address, VALKEY_URL=valkey.url) as services:
             asyncio.run(outlast(services, valkey, options.outage, load))
         valkey.stop()
         print(f"Valkey away for {options.outage:g} s: no connection ended, nothing lost")
+        load = Load(clients=2000, topics=100, comments=3000, within=60)
+        with two_services(cluster.address, DRAIN_SECONDS="10") as services:
+            asyncio.run(restart_again_and_again(services, options.restarts, load))
+        print(f"{options.restarts} restarts under {load.clients} clients: each exit in time, nothing lost")
     except AssertionError as difference:
         print(difference, file=sys.stderr)
         return 1
@@ -150,8 +171,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @contextmanager
-def two_services(cluster: Cluster, **settings: str) -> Iterator[list[Service]]:
-    database = cluster.address.create_database()
+def two_services(postgres: Address, **settings: str) -> Iterator[list[Service]]:
+    database = postgres.create_database()
     services: list[Service] = []
     try:
         services += [Service(database, settings), Service(database, settings)]

@@ -53,19 +53,22 @@ class Service:
         ready: bool = True,
     ) -> None:
         self.database = database
-        self.port = int((settings or {}).get("PORT") or free_port())
+        everywhere = {"VALKEY_URL": os.environ["VALKEY_URL"]} if "VALKEY_URL" in os.environ else {}
+        own = {"DATABASE_URL": database.url, "PORT": str(free_port())}
+        self.settings = DEFAULTS | everywhere | own | dict(settings or {})
+        """What it was started with, to start another like it on the same port."""
+        self.port = int(self.settings["PORT"])
         self.http = f"http://{HOST}:{self.port}"
         self.ws = f"ws://{HOST}:{self.port}"
         self._asked_to_stop = False
         self.directory = Path(tempfile.mkdtemp(prefix="service-"))
         self.output = self.directory / "output"
-        everywhere = {"VALKEY_URL": os.environ["VALKEY_URL"]} if "VALKEY_URL" in os.environ else {}
         self.process = start_service(
             "serve",
             module=module,
             directory=self.directory,
             output=self.output,
-            **DEFAULTS | everywhere | {"DATABASE_URL": database.url, "PORT": str(self.port)} | dict(settings or {}),
+            **self.settings,
         )
         try:
             self._wait_for("/readyz" if ready else "/healthz")

@@ -9,7 +9,7 @@ import httpx
 from tests import delivery
 from tests.client import connected
 from tests.conftest import Broker, StartService
-from tests.postgres import Cluster, Database
+from tests.postgres import Address, Cluster, Database
 from tests.running import Service
 from tests.waiting import eventually
 
@@ -28,11 +28,17 @@ async def test_an_outage_of_the_database_under_load_ends_no_connection_and_loses
     cluster = Cluster()
     try:
         cluster.address.create_template()
-        with delivery.two_services(cluster) as services:
+        with delivery.two_services(cluster.address) as services:
             load = delivery.Load(clients=20, topics=4, comments=100, within=delivery.PROMISED)
-            await delivery.outlast(services, cluster, 2, load)
+            await delivery.outlast(services, cluster, 1, load)
     finally:
         cluster.destroy()
+
+
+async def test_restarts_one_after_the_other_under_load_lose_nothing(postgres: Address) -> None:
+    with delivery.two_services(postgres, DRAIN_SECONDS="1") as services:
+        load = delivery.Load(clients=40, topics=5, comments=200, within=10)
+        await delivery.restart_again_and_again(services, 2, load)
 
 
 async def test_clients_that_return_at_once_share_their_queries(

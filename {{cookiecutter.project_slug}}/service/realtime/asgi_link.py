@@ -76,6 +76,8 @@ class AsgiLink:
 
     def abort(self) -> None:
         self.close(1006, "", 0)
+        if self._receiver is not None:
+            self._writer.cancel()
 
     async def finish(self) -> None:
         if self._receiver is None:
