@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import signal
 from collections.abc import Callable
 
 import httpx
@@ -39,6 +40,23 @@ async def test_restarts_one_after_the_other_under_load_lose_nothing(postgres: Ad
     with delivery.two_services(postgres, DRAIN_SECONDS="1") as services:
         load = delivery.Load(clients=40, topics=5, comments=200, within=10)
         await delivery.restart_again_and_again(services, 2, load)
+
+
+async def test_a_reload_replaces_every_process_and_loses_nothing(
+    start_service: StartService, database: Database
+) -> None:
+    """By SIGHUP, on which gunicorn starts new workers and ends the old ones."""
+    service = start_service(database=database, WEB_CONCURRENCY="2", DRAIN_SECONDS="1", DATABASE_POOL_SIZE="2")
+    load = delivery.Load(clients=20, topics=2, comments=100, within=10)
+    async with delivery.following([service], load) as clients:
+        await eventually(lambda: all(client.connections for client in clients), "all are connected")
+        old = {worker.pid for worker in service.workers()}
+        writing = asyncio.create_task(delivery.write_evenly(clients, load.comments, 4))
+        service.process.send_signal(signal.SIGHUP)
+        await eventually(lambda: all(client.connections > 1 for client in clients), "all have reconnected")
+        await writing
+        await eventually(lambda: not old & {worker.pid for worker in service.workers()}, "the old ones have ended")
+        await delivery.all_known([service], clients, load)
 
 
 async def test_clients_that_return_at_once_share_their_queries(
