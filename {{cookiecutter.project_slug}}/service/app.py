@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from psycopg.conninfo import conninfo_to_dict
 
-from service import asyncapi, web
+from service import asyncapi, openapi, web
 from service.database import Database
 from service.development import with_secret_key
 from service.endpoints import health, routers
-from service.errors import answer_problems
-from service.http import BodyLimit, SafeHeaders
+from service.errors import answer_problems, not_found
+from service.http import BodyLimit, ExactPaths, SafeHeaders
 from service.observability.logs import configure_logging
 from service.observability.metrics import Metrics
 from service.observability.requests import RequestLog
@@ -54,14 +54,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.engine = engine
     app.state.readiness = Readiness(engine)
+    answer_problems(app)
     app.add_middleware(BodyLimit, most=settings.max_message_bytes)
+    app.add_middleware(ExactPaths, not_found=not_found)
     app.add_middleware(SafeHeaders, https=not settings.is_development)
     app.add_middleware(RequestLog, metrics=metrics)
-    answer_problems(app)
     endpoints = routers(demo=settings.demo)
     pages = [web.documents(asyncapi.document(project, endpoints)), *([web.demo_page()] if settings.demo else [])]
     for router in [health.router, *endpoints, *pages]:
         app.include_router(router)
+    openapi.describe_problems(app)
     return app
 
 

@@ -4,11 +4,11 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from fastapi import FastAPI, Request, Response, WebSocket
+from fastapi import FastAPI, Response, WebSocket
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from fastapi.requests import HTTPConnection
 from starlette.exceptions import HTTPException
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.problems import Problem, Refusal
 from service.realtime.router import engine_of
@@ -16,32 +16,61 @@ from service.wire import first_problem
 
 _PHRASES = {413: "Content Too Large"}
 """RFC 9110's words where Python before 3.13 has older ones."""
+_FASTAPIS_NOT_JSON = "There was an error parsing the body"
 
 _logger = structlog.get_logger(__name__)
 
 
 def answer_problems(app: FastAPI) -> None:
-    """Install the handlers."""
+    """Install what answers them."""
     handlers: dict[Any, Any] = {
         Problem: _on_problem,
         HTTPException: _on_http_exception,
         RequestValidationError: _on_invalid,
         WebSocketRequestValidationError: _on_invalid,
-        Exception: _on_bug,
     }
     for kind, handler in handlers.items():
         app.add_exception_handler(kind, handler)
-    app.router.default = _not_found
+    app.router.default = not_found
+    app.add_middleware(AnswerBugs)
+
+
+class AnswerBugs:
+    """ASGI middleware that answers what nobody has caught.
+
+    Starlette would answer it too, but outside all other middleware: without their headers, log line and measurement.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answering = scope["type"] != "http"
+
+        async def watch(message: Message) -> None:
+            nonlocal answering
+            answering = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        except Exception:
+            if answering:
+                raise
+            _logger.exception("request_failed", path=scope["path"])
+            await _answer(Problem("internal_error", "Something went wrong here.", status=500))(scope, receive, send)
 
 
 async def _on_problem(connection: HTTPConnection, problem: Problem) -> Response | None:
     if isinstance(connection, WebSocket):
         await _refuse(connection, problem)
         return None
-    return _json(problem.as_error().encode(), problem)
+    return _answer(problem)
 
 
 async def _on_http_exception(connection: HTTPConnection, error: HTTPException) -> Response | None:
+    if error.detail == _FASTAPIS_NOT_JSON:
+        return await _on_problem(connection, _not_json())
     phrase = _PHRASES.get(error.status_code) or HTTPStatus(error.status_code).phrase
     code = phrase.lower().replace(" ", "_")
     problem = Problem(code, f"{phrase}.", status=error.status_code, headers=error.headers)
@@ -53,22 +82,21 @@ async def _on_invalid(
 ) -> Response | None:
     errors = list(error.errors())
     if errors[0]["type"] == "json_invalid":
-        return await _on_problem(connection, Problem("invalid_json", "The body is not JSON.", status=422))
+        return await _on_problem(connection, _not_json())
     return await _on_problem(connection, Problem("invalid_request", first_problem(errors, skip=1), status=422))
 
 
-async def _on_bug(request: Request, error: Exception) -> Response:
-    _logger.error("request_failed", path=request.url.path, exc_info=error)
-    problem = Problem("internal_error", "Something went wrong here.", status=500)
-    return _json(problem.as_error().encode(), problem)
+def _not_json() -> Problem:
+    return Problem("invalid_json", "The body is not JSON.", status=422)
 
 
-async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    """The ASGI application of every path that is none of ours."""
     problem = Problem("not_found", "There is nothing here.", status=404)
     if scope["type"] == "websocket":
         await _refuse(WebSocket(scope, receive, send), problem)
     else:
-        await _json(problem.as_error().encode(), problem)(scope, receive, send)
+        await _answer(problem)(scope, receive, send)
 
 
 async def _refuse(handshake: WebSocket, problem: Problem) -> None:
@@ -82,6 +110,10 @@ async def _refuse(handshake: WebSocket, problem: Problem) -> None:
         await handshake.send_denial_response(_json(problem.as_refused().encode(), problem))
     else:
         await handshake.close(problem.close_code, problem.code)
+
+
+def _answer(problem: Problem) -> Response:
+    return _json(problem.as_error().encode(), problem)
 
 
 def _json(body: bytes, problem: Problem) -> Response:

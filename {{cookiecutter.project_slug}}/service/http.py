@@ -1,38 +1,51 @@
-"""What every HTTP request and answer goes through: a limit on bodies, and headers that browsers obey."""
+"""What every request and answer goes through: exact paths, a limit on bodies, headers that browsers obey."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _HEADERS = {
+    "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
 _HSTS = "max-age=31536000"
+_ANSWERS = {"http.response.start", "websocket.http.response.start"}
 
 
 class SafeHeaders:
-    """ASGI middleware that adds security headers which an answer does not bring itself."""
+    """ASGI middleware that adds security headers which an answer, or a refused handshake, does not bring itself."""
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self._app = app
         self._headers = {**_HEADERS, "Strict-Transport-Security": _HSTS} if https else _HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
         async def add_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in _ANSWERS:
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
             await send(message)
 
         await self._app(scope, receive, add_headers)
+
+
+class ExactPaths:
+    """ASGI middleware that gives paths which end in a line break to `not_found`.
+
+    Starlette's patterns end with `$`, which also matches before a last line break: `/docs%0A` would be `/docs`.
+    """
+
+    def __init__(self, app: ASGIApp, *, not_found: ASGIApp) -> None:
+        self._app = app
+        self._not_found = not_found
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._not_found if scope.get("path", "").endswith("\n") else self._app
+        await app(scope, receive, send)
 
 
 class BodyLimit:

@@ -4,14 +4,14 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, DateTime, Identity, String, Text, UniqueConstraint, func
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class Model(DeclarativeBase):
     """Of every table."""
 
-    type_annotation_map: ClassVar = {int: BigInteger, datetime: DateTime(timezone=True), dict[str, Any]: JSONB}
+    type_annotation_map: ClassVar = {int: BigInteger, datetime: DateTime(timezone=True), dict[str, Any]: JSON}
 
 
 class StreamModel(Model):
@@ -44,7 +44,7 @@ class CommentModel(Model):
 
 
 class NotificationModel(Model):
-    """Something for one user."""
+    """Something for one user. `data` is kept as it was written: jsonb would make 301 digits of `1e300`."""
 
     __tablename__ = "notifications"
     __table_args__ = (UniqueConstraint("user_id", "seq"),)

@@ -3,8 +3,8 @@
 from functools import partial
 from typing import Any
 
-from sqlalchemy import bindparam, func, select, text, update
-from sqlalchemy.dialects.postgresql import JSONB
+from pydantic_core import to_json
+from sqlalchemy import func, select, text, update
 
 from service.auth.principal import user_id
 from service.cancellation import uninterrupted
@@ -24,7 +24,7 @@ _ADD_NOTIFICATION = text(f"""
         RETURNING last_seq
     ), added AS (
         INSERT INTO notifications (user_id, seq, data, created_at)
-        SELECT :user_id, last_seq, :data, clock_timestamp() FROM stream
+        SELECT :user_id, last_seq, CAST(:data AS json), clock_timestamp() FROM stream
         RETURNING *
     ), event AS (
         SELECT *, row_to_json(added)::text AS payload FROM added
@@ -34,7 +34,7 @@ _ADD_NOTIFICATION = text(f"""
         WHEN octet_length(payload) > {NOTIFY_LIMIT} THEN pg_notify(:channel, json_build_object('seq', seq)::text)::text
         ELSE pg_notify(:channel, payload)::text
     END AS published FROM event
-""").bindparams(bindparam("data", type_=JSONB))  # noqa: S608 - the only thing put in is a number
+""")  # noqa: S608 - the only thing put in is a number
 
 
 class Notifications:
@@ -64,7 +64,7 @@ class Notifications:
             "stream": stream,
             "channel": self._broker.channel(stream) or "",
             "user_id": str(user),
-            "data": data,
+            "data": to_json(data).decode(),
         }
         async with uninterrupted():
             row = (await self._database.execute(_ADD_NOTIFICATION, parameters))[0]

@@ -25,6 +25,7 @@ LOCAL_STATE = Path(".local")
 
 SHORTEST_SECRET_KEY = 32
 PLACEHOLDER = "change-me"
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Environment(StrEnum):
@@ -65,6 +66,12 @@ def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
 
+def plain_origin(origin: str) -> str:
+    """An origin as browsers write it: in lower case, and without the port that its scheme stands for."""
+    origin = origin.lower()
+    return origin.removesuffix(f":{DEFAULT_PORTS.get(origin.partition('://')[0])}")
+
+
 def _check_port(url: str) -> None:
     try:
         _ = urlsplit(url).port
@@ -78,7 +85,7 @@ def _origin(origin: str) -> str:
     wildcard = "*" in origin and not (parts.netloc.startswith("*.") and origin.count("*") == 1)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or parts.query or wildcard:
         raise ValueError(f"{origin!r} is not an origin such as https://example.com or https://*.example.com")
-    return origin.lower()
+    return plain_origin(origin)
 
 
 def _url_of(*schemes: str) -> AfterValidator:

@@ -11,6 +11,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
@@ -37,7 +38,7 @@ def _without_nul(text: str) -> str:
 
 
 def _storable(value: JsonValue, depth: int = 1) -> JsonValue:
-    """Refuse what jsonb cannot hold, or we not give back: NaN, infinities, NUL characters, endless nesting."""
+    """Refuse what PostgreSQL cannot hold, or we not give back: NaN, infinities, NUL characters, endless nesting."""
     if depth > _DEEPEST:
         raise ValueError(f"nested more than {_DEEPEST} deep")
     match value:
@@ -54,6 +55,16 @@ def _storable(value: JsonValue, depth: int = 1) -> JsonValue:
                 _storable(item, depth + 1)
     return value
 
+
+def _in_digits(value: object) -> object:
+    """pydantic would also read `1.0`, `1_000`, and a number with white space around it: a line break, say."""
+    if isinstance(value, str) and not (value.isascii() and value.isdigit()):
+        raise ValueError("must be a whole number, in digits")
+    return value
+
+
+Number = Annotated[int, BeforeValidator(_in_digits)]
+"""A number in an address, written in the one way there is."""
 
 Storable = AfterValidator(_without_nul)
 """For a text that PostgreSQL shall keep: `Annotated[str, StringConstraints(max_length=80), Storable]`."""

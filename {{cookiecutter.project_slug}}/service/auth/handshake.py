@@ -1,6 +1,7 @@
 """What a handshake carries: its token, and the origin it comes from."""
 
 import re
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
@@ -9,31 +10,34 @@ from service.auth.principal import Principal
 from service.auth.tickets import Tickets
 from service.auth.tokens import Tokens, unauthorized
 from service.problems import Refusal
+from service.settings import DEFAULT_PORTS, plain_origin
 
 SUBPROTOCOL = "live.v1"
 _TOKEN_SUBPROTOCOL = "bearer."  # noqa: S105 - a prefix
 _SUBDOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII)
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 async def authenticate(handshake: HTTPConnection, tokens: Tokens, tickets: Tickets) -> Principal:
     """The principal of a handshake: the first of header, subprotocol, `?token=` and `?ticket=` decides.
 
+    Whoever sends two in the same place is refused: which of them counts would be a guess.
+
     Raises:
         Refusal: 401, `missing_token`, `expired_token`, `invalid_token` or `invalid_ticket`.
         Unavailable: What is needed to tell cannot be read.
     """
-    token = bearer_token(handshake) or _offered_token(handshake) or handshake.query_params.get("token")
+    query = handshake.query_params
+    token = bearer_token(handshake) or _only(_offered_tokens(handshake)) or _only(query.getlist("token"))
     if token:
         return await tokens.verify(token)
-    if ticket := handshake.query_params.get("ticket"):
+    if ticket := _only(query.getlist("ticket")):
         return await tickets.consume(ticket)
     raise unauthorized("missing_token", "A token is required: Authorization header, subprotocol, ?token= or ?ticket=.")
 
 
 def bearer_token(request: HTTPConnection) -> str | None:
-    """The token of an `Authorization: Bearer` header (RFC 6750 §2.1)."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    """The token of an `Authorization: Bearer` header (RFC 6750 §2.1); raises Refusal if there are two."""
+    scheme, _, token = (_only(request.headers.getlist("authorization")) or "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 
@@ -42,12 +46,16 @@ def offered_subprotocols(handshake: HTTPConnection) -> list[str]:
     return offered
 
 
-def _offered_token(handshake: HTTPConnection) -> str | None:
+def _offered_tokens(handshake: HTTPConnection) -> list[str]:
     """Browsers cannot set headers on a WebSocket, so a token may stand among the offered subprotocols."""
-    for offered in offered_subprotocols(handshake):
-        if offered.startswith(_TOKEN_SUBPROTOCOL):
-            return offered.removeprefix(_TOKEN_SUBPROTOCOL)
-    return None
+    offered = offered_subprotocols(handshake)
+    return [name.removeprefix(_TOKEN_SUBPROTOCOL) for name in offered if name.startswith(_TOKEN_SUBPROTOCOL)]
+
+
+def _only(found: Sequence[str]) -> str | None:
+    if len(found) > 1:
+        raise unauthorized("invalid_token", "More than one token was sent in the same place.")
+    return found[0] if found else None
 
 
 def check_origin(handshake: HTTPConnection, allowed: tuple[str, ...]) -> None:
@@ -62,7 +70,7 @@ def check_origin(handshake: HTTPConnection, allowed: tuple[str, ...]) -> None:
     if origin is None:
         return
     if allowed:
-        permitted = any(_matches(origin.lower(), pattern) for pattern in allowed)
+        permitted = any(_matches(plain_origin(origin), pattern) for pattern in allowed)
     else:
         permitted = _is_same_host(origin.lower(), handshake.headers.get("host", "").lower())
     if not permitted:
@@ -81,7 +89,7 @@ def _is_same_host(origin: str, host: str) -> bool:
     try:
         theirs = urlsplit(origin)
         ours = urlsplit(f"{theirs.scheme}://{host}")
-        default = _DEFAULT_PORTS[theirs.scheme]
+        default = DEFAULT_PORTS[theirs.scheme]
         return (
             theirs.hostname is not None
             and theirs.hostname == ours.hostname

@@ -67,9 +67,23 @@ class KeySet:
                 self._fetched_at = monotonic()
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirect could lead away from the provider, or from https."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
 def _fetch(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=_FETCH_SECONDS) as response:  # noqa: S310 - https, see Settings
-        return json.loads(response.read(_LARGEST_SET))
+    """The document at `url`, within a time and a size: this runs in a thread, which nothing else would end."""
+    deadline = monotonic() + _FETCH_SECONDS
+    document = b""
+    with urllib.request.build_opener(_NoRedirects).open(url, timeout=_FETCH_SECONDS) as response:
+        while part := response.read1(_LARGEST_SET):
+            document += part
+            if len(document) > _LARGEST_SET or monotonic() > deadline:
+                raise ValueError("too large or too slow")
+    return json.loads(document)
 
 
 def _usable(document: Any) -> list[jwt.PyJWK]:

@@ -1,10 +1,9 @@
 """Who is behind an HTTP request, as parameter types of endpoints."""
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
-from fastapi.security import HTTPBearer
+from fastapi.security import HTTPBearer, SecurityScopes
 
 from service.auth.handshake import bearer_token
 from service.auth.principal import Principal
@@ -14,23 +13,28 @@ from service.problems import Problem
 _BEARER = HTTPBearer(auto_error=False, bearerFormat="JWT")
 
 
-async def authenticated(request: Request, _: Annotated[Any, Security(_BEARER)]) -> Principal:
-    """The principal of a request; raises Refusal (401)."""
+async def authenticated(request: Request, required: SecurityScopes, _: Annotated[Any, Security(_BEARER)]) -> Principal:
+    """The principal of a request, whose token has every scope that the endpoint asks for.
+
+    Raises:
+        Refusal: 401, there is no token, or it does not count.
+        Problem: 403, `insufficient_scope`.
+        Unavailable: What is needed to tell cannot be read.
+    """
     token = bearer_token(request)
     if not token:
         raise unauthorized("missing_token", "A token is required in the Authorization header.")
     tokens: Tokens = request.app.state.engine.tokens
-    return await tokens.verify(token)
+    principal = await tokens.verify(token)
+    for scope in required.scopes:
+        if scope not in principal.scopes:
+            raise Problem("insufficient_scope", f"The token lacks the scope {scope}.", status=403)
+    return principal
 
 
 CurrentUser = Annotated[Principal, Depends(authenticated)]
 
 
-def requires_scope(scope: str) -> Callable[[Principal], Awaitable[None]]:
+def requires_scope(scope: str) -> Any:
     """A dependency that refuses tokens without `scope` in their `scope` claim (RFC 8693 §4.2)."""
-
-    async def check(user: CurrentUser) -> None:
-        if scope not in user.scopes:
-            raise Problem("insufficient_scope", f"The token lacks the scope {scope}.", status=403)
-
-    return check
+    return Security(authenticated, scopes=[scope])

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import jwt
+import structlog
 from jwt.types import Options
 
 from service.auth.jwks import ALGORITHMS, KeySet
@@ -27,6 +28,8 @@ def unauthorized(code: str, message: str) -> Refusal:
     return Refusal(401, code, message, close_code=1008, headers={"WWW-Authenticate": "Bearer"})
 
 
+_logger = structlog.get_logger(__name__)
+
 _REASONS = {
     jwt.InvalidSignatureError: "its signature does not verify",
     jwt.InvalidAlgorithmError: "its algorithm is not allowed",
@@ -47,6 +50,9 @@ class Tokens:
         self._audience = settings.jwt_audience
         self._subject_type = settings.jwt_subject_type
         self._revocations = revocations
+        unset = [name for name in ("JWT_ISSUER", "JWT_AUDIENCE") if not getattr(settings, name.lower())]
+        if self._provider is not None and unset:
+            _logger.warning("tokens_for_others_count", unset=unset)  # whatever else the provider signs tokens for
 
     async def verify(self, token: str) -> Principal:
         """The principal of a token that is signed by one of the keys, has not expired and was not revoked.

@@ -1,13 +1,31 @@
 """Access: tickets for browsers, and the way to throw a user out."""
 
-from fastapi import APIRouter, Depends
+from typing import Annotated
+
+from fastapi import APIRouter, Path
 from pydantic import BaseModel
+from starlette.convertors import Convertor, register_url_convertor
 
 from service.auth.requests import CurrentUser, requires_scope
 from service.auth.tickets import TICKET_SECONDS
 from service.endpoints.dependencies import Engine
 
 router = APIRouter()
+
+
+class _UserConvertor(Convertor[str]):
+    """Any text: a user's name may hold slashes and line breaks."""
+
+    regex = "(?s:.+)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("user", _UserConvertor())
 
 
 class Ticket(BaseModel):
@@ -24,8 +42,10 @@ async def issue(user: CurrentUser, engine: Engine) -> Ticket:
 
 
 @router.post(
-    "/api/users/{user_id}/disconnect", status_code=204, dependencies=[Depends(requires_scope("connections:write"))]
+    "/api/users/{user_id:user}/disconnect", status_code=204, dependencies=[requires_scope("connections:write")]
 )
-async def disconnect(user_id: str, engine: Engine) -> None:
+async def disconnect(
+    user_id: Annotated[str, Path(max_length=255, description="As the `sub` of the user's tokens")], engine: Engine
+) -> None:
     """Close all connections of a user, on every process, and refuse the tokens and tickets they have now."""
     await engine.disconnect(user_id)

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from service.auth.requests import authenticated
 from service.endpoints.dependencies import Comments, PostId
 from service.messages import StoredComment
-from service.wire import BIGGEST_INTEGER
+from service.wire import BIGGEST_INTEGER, Number
 
 router = APIRouter()
 
@@ -24,8 +24,8 @@ class History(BaseModel):
 async def history(
     post_id: PostId,
     comments: Comments,
-    after: Annotated[int, Query(ge=0, le=BIGGEST_INTEGER)] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    after: Annotated[Number, Query(ge=0, le=BIGGEST_INTEGER)] = 0,
+    limit: Annotated[Number, Query(ge=1, le=1000)] = 100,
 ) -> History:
     """The comments of a post after a position."""
     found, last_seq = await comments.after(post_id, after, limit)

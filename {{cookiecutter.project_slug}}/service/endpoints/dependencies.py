@@ -9,7 +9,7 @@ from service.comments import Comments as _Comments
 from service.notifications import Notifications as _Notifications
 from service.realtime.engine import Engine as _Engine
 from service.realtime.router import engine_of
-from service.wire import BIGGEST_INTEGER
+from service.wire import BIGGEST_INTEGER, Number
 
 
 def _comments(connection: HTTPConnection) -> _Comments:
@@ -26,5 +26,7 @@ Engine = Annotated[_Engine, Depends(engine_of)]
 Comments = Annotated[_Comments, Depends(_comments)]
 Notifications = Annotated[_Notifications, Depends(_notifications)]
 
-PostId = Annotated[int, Path(ge=0, le=BIGGEST_INTEGER)]
-Position = Annotated[int | None, Query(ge=0, le=BIGGEST_INTEGER, description="Send what came after this `seq` first")]
+PostId = Annotated[Number, Path(ge=0, le=BIGGEST_INTEGER)]
+Position = Annotated[
+    Number | None, Query(ge=0, le=BIGGEST_INTEGER, description="Send what came after this `seq` first")
+]

@@ -2,14 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import Depends
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, WithJsonSchema
 
 from service.auth.requests import requires_scope
 from service.endpoints.dependencies import Notifications, Position
 from service.messages import Ack, Notification, StoredNotification
 from service.realtime.router import AuthenticatedConnection, Endpoints
-from service.wire import Storable, StorableJson, UserId
+from service.wire import BIGGEST_INTEGER, Storable, StorableJson, UserId
 
 router = Endpoints()
 
@@ -27,16 +26,25 @@ async def notifications(
         await connection.serve(mark_read)
 
 
+_USER = {
+    "anyOf": [
+        {"type": "integer", "minimum": 0, "maximum": BIGGEST_INTEGER},
+        {"type": "string", "minLength": 1, "maxLength": 255},
+    ],
+    "description": "As the `sub` of the user's tokens",
+}
+
+
 class NewNotification(BaseModel):
     """Whom to notify, and of what."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    user_id: UserId
+    user_id: Annotated[UserId, WithJsonSchema(_USER)]
     data: dict[Annotated[str, Storable], StorableJson]
 
 
-@router.post("/api/notifications", status_code=201, dependencies=[Depends(requires_scope("notifications:write"))])
+@router.post("/api/notifications", status_code=201, dependencies=[requires_scope("notifications:write")])
 async def notify(new: NewNotification, notifications: Notifications) -> StoredNotification:
     """Store a notification and push it to all connections of its user."""
     return await notifications.add(new.user_id, new.data)

@@ -38,6 +38,7 @@ class Metrics:
         self.drained = self._counter("websocket_drained", "Connections told to reconnect by a stopping process")
         self.topics = self._gauge("hub_topics", "Topics with subscribers in this process")
         self.events = self._counter("hub_events", "Events taken from the broker")
+        self.unreadable_events = self._counter("hub_unreadable_events", "Events that were not what we publish")
         self.gaps = self._counter("hub_gaps", "Times a topic had to be read from its table: an event was missing")
         self.history_queries = self._counter("hub_history_queries", "Queries for missed events")
         self.broker_connected = self._gauge("broker_connected", "Processes connected to the broker")

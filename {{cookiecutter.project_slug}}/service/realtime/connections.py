@@ -57,7 +57,10 @@ class Connections:
             Refusal: 503 `draining` or `at_capacity`, 429 `too_many_connections`.
         """
         user = connection.principal.user_id if connection.principal else None
-        self._check(user)
+        self.check_room()
+        if user is not None and self._of_user[user] >= self._most_per_user:
+            message = f"A user may have {self._most_per_user} connections here."
+            raise Refusal(429, "too_many_connections", message, close_code=1013, headers={"Retry-After": "5"})
         self._open.add(connection)
         if user is not None:
             self._of_user[user] += 1
@@ -70,12 +73,10 @@ class Connections:
                 if not self._of_user[user]:
                     del self._of_user[user]
 
-    def _check(self, user: UserId | None) -> None:
+    def check_room(self) -> None:
+        """Raise Refusal, 503 `draining` or `at_capacity`, if the process takes nobody."""
         if self.draining:
             raise draining()
         if len(self._open) >= self._most:
             message = "This process has as many connections as it may: connect again later."
             raise Refusal(503, "at_capacity", message, close_code=1013, headers={"Retry-After": "5"})
-        if user is not None and self._of_user[user] >= self._most_per_user:
-            message = f"A user may have {self._most_per_user} connections here."
-            raise Refusal(429, "too_many_connections", message, close_code=1013, headers={"Retry-After": "5"})

@@ -93,8 +93,12 @@ class Engine:
     def _receive(self, topic: str, payload: str) -> None:
         if topic == _REVOCATIONS:
             self._revoked.set()
-        else:
+            return
+        try:
             self.hub.receive(topic, payload)
+        except Exception as error:  # the topic finds the gap and reads its table; the others must not wait for that
+            self.metrics.unreadable_events.inc()
+            _logger.error("event_unreadable", topic=topic, error=type(error).__name__)  # noqa: TRY400 - it would show data
 
     def _resumed(self) -> None:
         self._revoked.set()

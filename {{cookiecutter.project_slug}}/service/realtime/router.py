@@ -12,7 +12,6 @@ from fastapi.requests import HTTPConnection
 from service.auth.handshake import authenticate, check_origin
 from service.realtime.codec import Codec
 from service.realtime.connection import Connection, In, Out
-from service.realtime.connections import draining
 from service.realtime.engine import Engine
 
 Handler = Callable[..., Awaitable[None]]
@@ -27,8 +26,7 @@ def engine_of(connection: HTTPConnection) -> Engine:
 
 async def _anybody(websocket: WebSocket) -> Connection[Any, Any]:
     engine = engine_of(websocket)
-    if engine.connections.draining:
-        raise draining()
+    engine.connections.check_room()  # before a ticket is used up
     check_origin(websocket, engine.settings.allowed_origins)
     return Connection(websocket, engine, None)
 

@@ -35,7 +35,7 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
         sa.Column("user_id", sa.String(255), nullable=False),
         sa.Column("seq", sa.BigInteger, nullable=False),
-        sa.Column("data", postgresql.JSONB, nullable=False),
+        sa.Column("data", postgresql.JSON, nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
         sa.Column("read_at", sa.DateTime(timezone=True)),
         sa.UniqueConstraint("user_id", "seq"),

@@ -1,0 +1,201 @@
+"""The OpenAPI document says all that an HTTP client can be answered: every answer here is held against it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from jsonschema import Draft202012Validator
+
+from tests.conftest import StartService
+from tests.postgres import Address, Database
+from tests.running import Service
+from tests.tokens import bearer, token
+from tests.waiting import eventually
+
+PROBLEM = {"type": "error", "code": "any", "message": "any"}
+OPERATIONS = {
+    "/api/tickets": "post",
+    "/api/notifications": "post",
+    "/api/posts/{post_id}/comments": "get",
+    "/api/users/{user_id}/disconnect": "post",
+}
+"""What needs a token."""
+PROMISED = {
+    "/api/tickets": {"200", "401", "503"},
+    "/api/notifications": {"201", "401", "403", "413", "422", "503"},
+    "/api/posts/{post_id}/comments": {"200", "401", "422", "503"},
+    "/api/users/{user_id}/disconnect": {"204", "401", "403", "422", "503"},
+    "/healthz": {"200"},
+    "/readyz": {"200", "503"},
+    "/metrics": {"200"},
+}
+EVERYTHING = bearer(1_000_000, scope="notifications:write connections:write")
+EXAMPLES: list[tuple[str, int, str, dict[str, Any]]] = [
+    ("/healthz", 200, "/healthz", {}),
+    ("/readyz", 200, "/readyz", {}),
+    ("/metrics", 200, "/metrics", {}),
+    ("/api/tickets", 200, "/api/tickets", {"headers": EVERYTHING}),
+    ("/api/tickets", 401, "/api/tickets", {}),
+    ("/api/notifications", 201, "/api/notifications", {"headers": EVERYTHING, "json": {"user_id": 1, "data": {}}}),
+    ("/api/notifications", 401, "/api/notifications", {"json": {"user_id": 1, "data": {}}}),
+    ("/api/notifications", 403, "/api/notifications", {"headers": bearer(1), "json": {"user_id": 1, "data": {}}}),
+    ("/api/notifications", 413, "/api/notifications", {"headers": EVERYTHING, "content": b" " * 65_537}),
+    ("/api/notifications", 422, "/api/notifications", {"headers": EVERYTHING, "json": {"user_id": "x", "data": {}}}),
+    ("/api/posts/{post_id}/comments", 200, "/api/posts/1/comments", {"headers": EVERYTHING}),
+    ("/api/posts/{post_id}/comments", 401, "/api/posts/1/comments", {}),
+    ("/api/posts/{post_id}/comments", 422, "/api/posts/x/comments", {"headers": EVERYTHING}),
+    ("/api/users/{user_id}/disconnect", 204, "/api/users/1000001/disconnect", {"headers": EVERYTHING}),
+    ("/api/users/{user_id}/disconnect", 401, "/api/users/1000001/disconnect", {}),
+    ("/api/users/{user_id}/disconnect", 403, "/api/users/1000001/disconnect", {"headers": bearer(1)}),
+    ("/api/users/{user_id}/disconnect", 422, "/api/users/x/disconnect", {"headers": EVERYTHING}),
+]
+
+
+@pytest.fixture(scope="module")
+def service(shared_service: StartService) -> Service:
+    return shared_service()
+
+
+@pytest.fixture(scope="module")
+def spec(service: Service) -> dict[str, Any]:
+    document: dict[str, Any] = service.get("/openapi.json").json()
+    return document
+
+
+def method_of(path: str) -> str:
+    return OPERATIONS.get(path, "get")
+
+
+def responses(spec: dict[str, Any], path: str) -> dict[str, Any]:
+    documented: dict[str, Any] = spec["paths"][path][method_of(path)]["responses"]
+    return documented
+
+
+def holds(spec: dict[str, Any], path: str, answer: httpx.Response) -> None:
+    """The answer's status is documented, and its body fits the schema."""
+    documented = responses(spec, path)
+    assert str(answer.status_code) in documented, answer.text
+    content = documented[str(answer.status_code)].get("content", {})
+    if not answer.content:
+        assert not content
+        return
+    media_type = answer.headers["content-type"].partition(";")[0]
+    assert media_type in content, media_type
+    if media_type == "application/json":
+        schema = content[media_type]["schema"]
+        assert schema, "says nothing"
+        Draft202012Validator(schema | {"components": spec["components"]}).validate(answer.json())
+
+
+def test_the_document_lists_every_path_of_the_api_and_no_other(spec: dict[str, Any]) -> None:
+    assert set(spec["paths"]) == set(PROMISED)
+    for path in PROMISED:
+        assert set(spec["paths"][path]) == {method_of(path)}
+
+
+@pytest.mark.parametrize("path", PROMISED)
+def test_every_answer_that_can_come_is_documented(spec: dict[str, Any], path: str) -> None:
+    assert set(responses(spec, path)) == PROMISED[path]
+
+
+@pytest.mark.parametrize("path", OPERATIONS)
+def test_a_documented_problem_has_the_form_of_a_problem(spec: dict[str, Any], path: str) -> None:
+    for status, documented in responses(spec, path).items():
+        if status >= "400":
+            schema = documented["content"]["application/json"]["schema"] | {"components": spec["components"]}
+            assert Draft202012Validator(schema).is_valid(PROBLEM), status
+            assert not Draft202012Validator(schema).is_valid({"detail": "any"}), status
+
+
+@pytest.mark.parametrize("path", OPERATIONS)
+def test_what_needs_a_token_says_so(spec: dict[str, Any], path: str) -> None:
+    (requirement,) = spec["paths"][path][method_of(path)]["security"]
+    (scheme,) = requirement
+    assert spec["components"]["securitySchemes"][scheme] == {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "address", "options"), EXAMPLES, ids=[f"{path} {status}" for path, status, *_ in EXAMPLES]
+)
+def test_an_answer_is_as_documented(
+    service: Service, spec: dict[str, Any], path: str, status: int, address: str, options: dict[str, Any]
+) -> None:
+    answer = httpx.request(method_of(path), service.http + address, trust_env=False, **options)
+    assert answer.status_code == status, answer.text
+    holds(spec, path, answer)
+
+
+def test_the_examples_are_of_every_status_but_503() -> None:
+    tried = {path: {str(status) for of, status, *_ in EXAMPLES if of == path} for path in PROMISED}
+    assert {path: statuses - {"503"} for path, statuses in PROMISED.items()} == tried
+
+
+@pytest.fixture
+def cut_off(service: Service, postgres: Address) -> Iterator[Database]:
+    """The service's database, which takes no connection."""
+    server = postgres.database("postgres")
+    server.execute(f'alter database "{service.database.name}" allow_connections false')
+    server.rows("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", service.database.name)
+    yield service.database
+    server.execute(f'alter database "{service.database.name}" allow_connections true')
+
+
+async def test_without_the_database_the_answers_are_as_documented_too(
+    service: Service, spec: dict[str, Any], cut_off: Database, postgres: Address
+) -> None:
+    async with httpx.AsyncClient(base_url=service.http, trust_env=False, timeout=10) as http:
+        for path, status, address, options in EXAMPLES:
+            if 200 <= status < 300 and path not in {"/healthz", "/metrics"}:
+                answer = await http.request(method_of(path), address, **options)
+                assert answer.status_code == 503, path
+                if path != "/readyz":
+                    assert answer.json()["code"] == "unavailable"
+                holds(spec, path, answer)
+        postgres.database("postgres").execute(f'alter database "{cut_off.name}" allow_connections true')
+
+        async def ready() -> bool:
+            return (await http.get("/readyz")).status_code == 200
+
+        await eventually(ready, "the service is ready again")
+
+
+TOKEN_FOR_OPERATIONS = """
+[[operations]]
+include-path-regex = "^/api/"
+headers = { Authorization = "Bearer ${TOKEN}" }
+"""
+"""Not for all requests: Schemathesis would read the user out of it, and disconnect itself."""
+UNTRUE_OF_USERS = "positive_data_acceptance"
+"""Whether a user is a number or a text is a setting, and the document allows both."""
+
+
+def test_whatever_schemathesis_sends_nothing_undocumented_comes(start_service: StartService, tmp_path: Path) -> None:
+    service = start_service()
+    configuration = tmp_path / "schemathesis.toml"
+    configuration.write_text(TOKEN_FOR_OPERATIONS)
+    command = [Path(sys.executable).with_name("st"), "--config-file", configuration, "--no-color"]
+    command += ["run", f"{service.http}/openapi.json", "--exclude-checks", UNTRUE_OF_USERS]
+    command += ["--phases", "coverage,fuzzing", "--generation-deterministic", "--max-examples", "30"]
+    secret = token(9_000_001, scope="notifications:write connections:write")
+    result = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=os.environ | {"TOKEN": secret, "NO_PROXY": "*"},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout
+    assert "No issues found" in result.stdout
+    went_well = {
+        line["path"].split("/")[2]
+        for line in service.log_lines()
+        if "/api/" in line.get("path", "") and line["status"] < 300
+    }
+    assert {path.split("/")[2] for path in OPERATIONS} <= went_well, "it came further than the door"
