@@ -37,6 +37,12 @@ async def bug_at_the_door(connection: Text) -> None:
     raise KeyError("no such key")
 
 
+@router.get("/api/bug")
+async def bug_over_http(request: HTTPConnection) -> None:
+    """Puts all it knows into its traceback."""
+    raise ValueError(f"{request.url} {request.headers}")
+
+
 @router.websocket("/ws/problem-at-the-door")
 async def problem_at_the_door(connection: Text) -> None:
     """A refusal of the team's own."""

@@ -18,6 +18,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from service.auth import jwks
 from service.auth.revocations import Revocations
@@ -63,6 +64,8 @@ class Provider:
         self.document: Any = {"keys": public_set()}
         self.status = 200
         self.asked = 0
+        self.redirects: str | None = None
+        self.pause = 0.0
         self._server: ThreadingHTTPServer | None = None
 
     def start(self) -> None:
@@ -73,10 +76,15 @@ class Provider:
                 provider.asked += 1
                 document = provider.document
                 body = document if isinstance(document, bytes) else json.dumps(document).encode()
-                self.send_response(provider.status)
+                redirects = provider.redirects if not self.path.endswith("/moved") else None
+                self.send_response(302 if redirects else provider.status)
+                if redirects:
+                    self.send_header("Location", redirects)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                for part in (body[:100], body[100:200], body[200:]) if provider.pause else (body,):
+                    self.wfile.write(part)
+                    threading.Event().wait(provider.pause)
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
                 """Nothing to say."""
@@ -335,6 +343,34 @@ async def test_a_broken_answer_changes_nothing(own: Provider, clock: Clock, stat
     assert await verdict(before, signed("RS256", kid="unknown")) == "invalid_token"
     assert own.asked == 3
     assert await verdict(before, signed("RS256", 7)) == 7
+
+
+async def test_a_redirect_is_not_followed(own: Provider) -> None:
+    own.redirects = f"{own.url}/moved"
+    assert await verdict(verifier(own), signed("RS256", 7)) == "unavailable"
+    assert own.asked == 1, "it could lead to plain HTTP"
+
+
+async def test_a_provider_that_sends_drop_by_drop_is_given_up(own: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jwks, "_FETCH_SECONDS", 0.3)
+    own.pause = 0.2
+    assert await verdict(verifier(own), signed("RS256", 7)) == "unavailable"
+
+
+@pytest.mark.parametrize(
+    ("settings", "unset"),
+    [
+        ({}, [["JWT_ISSUER", "JWT_AUDIENCE"]]),
+        ({"jwt_issuer": ISSUER}, [["JWT_AUDIENCE"]]),
+        ({"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE}, []),
+    ],
+)
+def test_the_log_warns_of_a_provider_whose_every_token_counts(
+    own: Provider, settings: dict[str, str], unset: list[list[str]]
+) -> None:
+    with capture_logs() as lines:
+        verifier(own, **settings)
+    assert [line["unset"] for line in lines if line["log_level"] == "warning"] == unset
 
 
 async def test_a_provider_that_says_nothing_is_not_waited_for_by_known_keys(own: Provider, clock: Clock) -> None:

@@ -14,13 +14,14 @@ from tests.waiting import eventually
 
 OTHER_KEY = "another key of more bytes than the longest of the HMAC algorithms asks for"
 GOOD, BAD, OLD = token(101), token(102, key=OTHER_KEY), token(103, ttl=-1)
+TICKET = "n0-ticket-that-was-ever-issued-but-as-l0ng-1"
 PRIVATE = "something-private"
 
 
 @pytest.fixture(scope="module")
 def log(postgres: Address) -> str:
     """Everything a service wrote from its start to its end."""
-    service = Service(postgres.create_database(), {"LOG_LEVEL": "DEBUG"})
+    service = Service(postgres.create_database(), {"LOG_LEVEL": "DEBUG"}, module="tests.team_endpoints")
     try:
         asyncio.run(talk(service))
         service.terminate()
@@ -56,6 +57,13 @@ async def talk(service: Service) -> None:
     for path in ("/api/posts/1/comments", "/healthz", "/nothing"):
         for place in ({"headers": {"Authorization": f"Bearer {GOOD}"}}, {"params": {"token": OLD, "ticket": BAD}}):
             await asyncio.to_thread(service.get, path, **place)
+    for place in ({"headers": {"Authorization": f"Bearer {GOOD}"}}, {"params": {"token": OLD, "ticket": TICKET}}):
+        answer = await asyncio.to_thread(service.get, "/api/bug", **place)
+        assert answer.status_code == 500
+    async with connected(service.ws, "/ws/bug", token=GOOD, ticket=TICKET) as client:
+        await client.send_raw(f"{GOOD} {PRIVATE}")
+        await client.closed()
+    await refused(service.ws, "/ws/bug-at-the-door", token=GOOD, ticket=TICKET)
     await eventually(lambda: service.open_sockets() == 0, "all connections are over")
 
 
@@ -75,6 +83,16 @@ def test_no_token_appears_in_any_line(log: str) -> None:
     for secret in (GOOD, BAD, OLD):
         assert secret not in log
         assert secret.rsplit(".", 1)[1] not in log, "not even the signature"
+    assert TICKET not in log
+
+
+def test_whoever_writes_into_it_is_covered(lines: list[dict[str, Any]]) -> None:
+    loggers = {str(line["logger"]).partition(".")[0] for line in lines}
+    assert {"gunicorn", "uvicorn", "service"} <= loggers
+    assert {line["level"] for line in lines} >= {"debug", "info", "error"}
+    in_tracebacks = [line for line in lines if "ValueError" in str(line.get("exception"))]
+    assert len(in_tracebacks) == 2
+    assert all("[redacted]" in str(line) for line in in_tracebacks)
 
 
 def test_what_clients_say_is_not_logged(log: str) -> None:
@@ -95,8 +113,8 @@ def test_every_line_of_a_connection_carries_its_id(lines: list[dict[str, Any]]) 
 
 def test_every_connection_has_an_id_of_its_own(lines: list[dict[str, Any]]) -> None:
     closed = [line for line in lines if line["event"] == "connection_closed"]
-    assert len({line["connection_id"] for line in closed}) == len(closed) == 9
-    assert {line["code"] for line in closed} == {1000}
+    assert len({line["connection_id"] for line in closed}) == len(closed) == 10
+    assert [line["code"] for line in closed] == [1000] * 9 + [1011]
 
 
 def test_a_refused_handshake_leaves_a_line_with_its_reason(lines: list[dict[str, Any]]) -> None:

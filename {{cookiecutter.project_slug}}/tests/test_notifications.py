@@ -1,5 +1,6 @@
 """`/ws/notifications`: what is sent to a user reaches each of the user's connections and nobody else's."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -78,6 +79,29 @@ async def test_a_notification_too_big_for_the_database_channel_arrives_whole(
     data = {"text": "x" * 20_000}
     await notify(http, user, data)
     assert (await client.receive())["data"] == data
+
+
+HUGE = [1e300, -1.5e-300, 1e16, 10**18, -0.1, 5e-324, 1.7976931348623157e308, 2**63, int("9" * 300)]
+
+
+async def test_data_comes_back_as_it_was_written_and_no_longer(
+    service: Service, connect: Connect, http: httpx.AsyncClient, user: int
+) -> None:
+    """PostgreSQL's jsonb would make 301 digits of `1e300`, and sort the keys."""
+    data = {"z": HUGE, "a": {"é": "\x01 \u2028 👋", "": []}, "many": [1e300] * 5_000}
+    listener = await connect(service, PATH, user=user)
+    answer = await http.post("/api/notifications", json={"user_id": user, "data": data}, headers=WRITER)
+    assert answer.status_code == 201, answer.text
+    pushed = await listener.receive_raw()
+    replayed = await (await connect(service, PATH, user=user, after=0)).receive_raw()
+    for raw in (answer.text, pushed, replayed):
+        text = str(raw)
+        assert len(text) < len(json.dumps(data)) + 200
+        assert json.loads(text)["data"] == data
+        assert list(json.loads(text)["data"]) == list(data)
+        assert text.count("1e300") + text.count("1e+300") == 5_001
+    stored = service.database.value("select octet_length(data::text) from notifications where user_id = %s", str(user))
+    assert stored < len(json.dumps(data))
 
 
 async def test_an_ack_marks_everything_up_to_its_number_as_read(

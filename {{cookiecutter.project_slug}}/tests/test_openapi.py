@@ -178,7 +178,7 @@ def test_whatever_schemathesis_sends_nothing_undocumented_comes(start_service: S
     service = start_service()
     configuration = tmp_path / "schemathesis.toml"
     configuration.write_text(TOKEN_FOR_OPERATIONS)
-    command = [Path(sys.executable).with_name("st"), "--config-file", configuration, "--no-color"]
+    command = [str(Path(sys.executable).with_name("st")), "--config-file", str(configuration), "--no-color"]
     command += ["run", f"{service.http}/openapi.json", "--exclude-checks", UNTRUE_OF_USERS]
     command += ["--phases", "coverage,fuzzing", "--generation-deterministic", "--max-examples", "30"]
     secret = token(9_000_001, scope="notifications:write connections:write")

@@ -11,7 +11,15 @@ DEMO_PATHS = ["/ws/echo", "/ws/json"]
 
 @pytest.mark.parametrize(
     "origin",
-    ["https://app.example.org", "https://a.example.com", "http://localhost:3000", "https://APP.example.org", None],
+    [
+        "https://app.example.org",
+        "https://a.example.com",
+        "http://localhost:3000",
+        "https://APP.example.org",
+        None,
+        "https://app.example.org:443",
+        "https://a.example.com:443",
+    ],
 )
 async def test_a_listed_origin_may_connect(strict: Service, user: int, origin: str | None) -> None:
     for path in PATHS:
@@ -25,6 +33,8 @@ async def test_a_listed_origin_may_connect(strict: Service, user: int, origin: s
         "https://elsewhere.example",
         "http://app.example.org",
         "https://app.example.org:8443",
+        "https://app.example.org:80",
+        "https://app.example.org:443:443",
         "https://app.example.org.evil.example",
         "https://evil-example.com",
         "https://evilexample.com",

@@ -1,10 +1,13 @@
 """What people see, in a real browser: live comments that survive a restart, and the pages of the documents."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
+import websockets.sync.client
 from playwright.sync_api import Browser, Page
 
 from tests.browser import User, Watch, chromium
@@ -113,6 +116,43 @@ def test_an_expired_token_is_asked_for(start_service: StartService, pages: Pages
     assert "token" in user.root.get_by_role("status").inner_text()
     user.use_token(token(1, ttl=3600))
     user.wait_for_state("live")
+
+
+HOSTILE = [
+    "<script>document.title = 'hacked'</script>",
+    "<img src=x onerror=\"document.title = 'hacked'\">",
+    "</li></ol><iframe srcdoc=\"<script>parent.document.title = 'hacked'</script>\"></iframe>",
+    "<a href=\"javascript:document.title = 'hacked'\">&lt;here&gt;</a> ${7*7}",
+    "\u202eback\u202c \x1b[31m \x07 \ufeff \u2028 end",
+]
+
+
+def test_hostile_texts_are_shown_as_texts(start_service: StartService, pages: Pages) -> None:
+    service = start_service(JWT_SUBJECT_TYPE="string")
+    reader, attacker = (token(name, scope="notifications:write") for name in ("reader", HOSTILE[1]))
+    page = pages.open(service, f"/#token={reader}&token={attacker}")
+    User(page, 1).wait_for_state("live")
+    headers = {"Authorization": f"Bearer {attacker}"}
+    with websockets.sync.client.connect(
+        f"{service.ws}/ws/live-comments/1", additional_headers=headers, proxy=None
+    ) as socket:
+        for text in HOSTILE:
+            socket.send(json.dumps({"type": "new_comment", "body": text}))
+            assert json.loads(socket.recv())["type"] == "comment_created"
+    for data in [*({"text": text} for text in HOSTILE), {HOSTILE[0]: HOSTILE[1]}]:
+        body = {"user_id": "reader", "data": data}
+        answer = httpx.post(f"{service.http}/api/notifications", json=body, headers=headers, trust_env=False)
+        assert answer.status_code == 201, answer.text
+    unnamed = json.dumps({HOSTILE[0]: HOSTILE[1]}, separators=(",", ":"))
+    for listed, expected in {
+        ".comments li": [f"User {HOSTILE[1]} {text}" for text in HOSTILE],
+        ".notifications li": [f"{text} Read" for text in (*HOSTILE, unnamed)],
+    }.items():
+        items = User(page, 1).root.locator(listed)
+        items.nth(len(expected) - 1).wait_for()
+        assert items.all_text_contents() == expected
+    assert page.locator("iframe, img, a[href^=javascript], .user script").count() == 0
+    assert "hacked" not in page.title()
 
 
 def test_a_bad_message_shows_its_error_and_the_connection_goes_on(service: Service, pages: Pages) -> None:

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.client import connected, refused
 from tests.conftest import Connect
 from tests.running import Service
+from tests.tokens import bearer
 from tests.waiting import eventually
 
 NOT_NUMBERS = ["abc", "1.5", "-1", "%20", "1e3", "0x10", str(2**63), "9" * 400, "1%00", "%D9%A7"]
@@ -92,6 +94,21 @@ async def test_beyond_the_capacity_of_a_process_one_is_told_to_come_back(
         await client.lives()
     await clients.pop().close()
     await eventually(lambda: admitted(strict, number()), "a place is free again")
+
+
+async def test_a_ticket_is_not_used_up_where_there_is_no_room(
+    strict: Service, connect: Connect, number: Callable[[], int]
+) -> None:
+    await eventually(lambda: strict.open_sockets() == 0, "the service is empty")
+    async with httpx.AsyncClient(base_url=strict.http, trust_env=False) as http:
+        ticket = (await http.post("/api/tickets", headers=bearer(number()))).json()["ticket"]
+    clients = [await connect(strict, "/ws/notifications", user=number()) for _ in range(8)]
+    refusal = await refused(strict.ws, "/ws/notifications", ticket=ticket)
+    assert refusal.reason == (503, "at_capacity", 1013)
+    await clients.pop().close()
+    await eventually(lambda: admitted(strict, number()), "a place is free again")
+    await eventually(lambda: strict.open_sockets() == 7, "the visitor has gone")
+    await (await connect(strict, "/ws/notifications", ticket=ticket)).lives()
 
 
 async def test_beyond_the_connections_of_one_user_only_that_user_is_refused(

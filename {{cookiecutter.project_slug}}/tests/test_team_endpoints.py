@@ -12,6 +12,15 @@ from tests.running import Service
 from tests.tokens import token
 from tests.waiting import eventually
 
+SAFE = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "strict-transport-security": "max-age=31536000",
+    "x-content-type-options": "nosniff",
+}
+
 
 @pytest.fixture
 def service(shared_service: StartService) -> Service:
@@ -45,6 +54,25 @@ async def test_a_bug_is_logged_once_with_the_connection_and_the_place(service: S
     assert "team_endpoints.py" in str(logged[-1])
     assert "something-private" not in service.log(), "a traceback shows where, not what"
     assert secret not in service.log()
+
+
+async def test_a_bug_over_http_is_answered_like_any_other_problem_and_logged_once(service: Service) -> None:
+    secret = token(1)
+    async with httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+        answer = await http.get("/api/bug", headers={"Authorization": f"Bearer {secret}"}, params={"ticket": secret})
+    assert answer.status_code == 500
+    assert answer.json() == {"type": "error", "code": "internal_error", "message": answer.json()["message"]}
+    assert "ValueError" not in answer.text
+    assert {name: answer.headers.get(name) for name in SAFE} == SAFE
+    await eventually(lambda: lines_with(service, '"/api/bug", "status": 500'), "the request is logged")
+    assert len(lines_with(service, "ValueError")) == 1
+    assert secret not in service.log()
+
+
+@pytest.mark.parametrize("path", ["/ws/bug-at-the-door", "/ws/problem-at-the-door", "/ws/nothing", "/ws/notifications"])
+async def test_a_refused_handshake_has_the_headers_of_every_other_answer(service: Service, path: str) -> None:
+    refusal = await refused(service.ws, path)
+    assert {name: refusal.headers.get(name) for name in SAFE} == SAFE
 
 
 async def test_a_bug_is_counted(service: Service, connect: Connect) -> None:
