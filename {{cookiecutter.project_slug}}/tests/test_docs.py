@@ -17,7 +17,7 @@ from tests.commands import PROJECT, run_service
 from tests.conftest import Connect, StartService
 from tests.schemas import spec
 
-PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
+PAGES = [PROJECT / "README.md", PROJECT / ".github" / "SECURITY.md", *sorted((PROJECT / "docs").glob("*.md"))]
 GUIDE = PROJECT / "docs" / "add-an-endpoint.md"
 
 
