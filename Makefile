@@ -1,11 +1,12 @@
 PYTHON ?= python3
 bin := .venv/bin
 project := {{cookiecutter.project_slug}}
-infrastructure := $(addprefix tests/test_,cloud.py deploy.py image.py infra.py workflows.py)
+infrastructure := $(addprefix tests/test_,cloud.py deploy.py image.py infra.py watcher.py workflows.py)
 requirements := tests/requirements.txt '$(project)/tests/requirements.txt'
+export PATH := $(CURDIR)/build/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup install demo test lint conformance lock clean infra-test
+.PHONY: help setup install install-checkov demo test lint conformance checkov lock clean infra-test
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -18,9 +19,9 @@ demo: setup ## generate a project into build/live-service and run it
 	@$(MAKE) --no-print-directory -C build/live-service run
 
 test: setup ## test the template and a freshly generated project; with ALL=1 a group this machine cannot run is a failure
-	@$(bin)/python -m pytest --numprocesses auto $(addprefix --ignore ,$(infrastructure))
+	@$(bin)/python -m pytest --numprocesses auto
 
-infra-test: setup ## test image, Terraform, deploy script and workflows: containers and a simulated AWS, a quarter of an hour
+infra-test: setup checkov ## test image, Terraform, deploy script and workflows alone, and all of it: a second life of an environment, too
 	@INFRA=full ALL=1 $(bin)/python -m pytest --numprocesses 2 $(infrastructure)
 
 lint: setup ## check format, lint rules and types of the template and, in place, of what it generates
@@ -34,12 +35,17 @@ lint: setup ## check format, lint rules and types of the template and, in place,
 conformance: setup ## run the Autobahn test suite against the service (needs Python 2.7: PYTHON2=/path/to/it)
 	@$(bin)/python conformance/run.py
 
+checkov: ## install checkov into build/: the checks of Terraform need it
+	@cmp -s tests/checkov.txt build/checkov/requirements.txt || $(MAKE) --no-print-directory install-checkov
+
 lock: setup ## pin the newest versions that both pyproject.toml allow
 	@$(bin)/python -m tests.bakery build
 	@$(MAKE) --no-print-directory -C build/live-service --assume-old setup lock bin='$(abspath $(bin))'
 	@for room in service tests loadtests infra; do cp build/live-service/$$room/requirements.txt '$(project)'/$$room/; done
 	@$(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--upgrade --group dev --constraint '$(project)/tests/requirements.txt' --output-file tests/requirements.txt
+	@$(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--upgrade --group checkov --output-file tests/checkov.txt
 
 clean: ## remove .venv, build and caches
 	@rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache
@@ -54,3 +60,10 @@ install:
 	@$(PYTHON) -m venv --clear .venv
 	@$(bin)/python -m pip --quiet --quiet --disable-pip-version-check install --require-hashes $(addprefix --requirement ,$(requirements))
 	@cat $(requirements) > .venv/requirements.txt
+
+install-checkov:
+	@echo "installing checkov into $(CURDIR)/build/checkov"
+	@$(PYTHON) -m venv --clear build/checkov
+	@build/checkov/bin/python -m pip --quiet --quiet --disable-pip-version-check install --require-hashes --requirement tests/checkov.txt
+	@mkdir -p build/bin && ln -sf ../checkov/bin/checkov build/bin/checkov
+	@cp tests/checkov.txt build/checkov/requirements.txt

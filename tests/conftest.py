@@ -11,7 +11,7 @@ from tests.bakery import bake, copy_template
 
 INSTALL = {
     "buildah": "apt-get install buildah",
-    "checkov": "pipx install checkov",
+    "checkov": "make checkov",
     "git": "apt-get install git",
     "make": "apt-get install make",
     "mmdebstrap": "apt-get install mmdebstrap",
@@ -20,9 +20,17 @@ INSTALL = {
     "terraform": "see https://developer.hashicorp.com/terraform/install",
 }
 
+# What takes minutes, much of them waiting, starts first; the rest fills the gaps.
+LONGEST = ["test_project.py", "test_cloud.py", "test_workflows.py", "test_infra.py", "test_deploy.py", "test_image.py"]
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(program): the test runs only where this program is installed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -1,6 +1,7 @@
 """The steps of a project's CI, run here as GitHub would run them."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,15 +13,15 @@ import yaml
 from tests.cloud import terraform_config
 
 TOOLS = Path(sys.executable).parent
-# Jobs whose steps need no container engine.
-JOBS = ["lint", "infrastructure"]
+# Jobs whose steps need no container engine, and what they must have said.
+JOBS = {"lint": "no issues found", "infrastructure": r"Success! \d+ passed, 0 failed"}
 IDENTITY = ["-c", "user.name=A user", "-c", "user.email=user@example.com"]
 
-pytestmark = [pytest.mark.needs("git"), pytest.mark.needs("make"), pytest.mark.xdist_group("project")]
+pytestmark = [pytest.mark.needs("git"), pytest.mark.needs("make"), pytest.mark.xdist_group("workflows")]
 
 
 @pytest.mark.parametrize(
-    "job", [JOBS[0], pytest.param(JOBS[1], marks=[*map(pytest.mark.needs, ("terraform", "checkov"))])]
+    "job", ["lint", pytest.param("infrastructure", marks=[*map(pytest.mark.needs, ("terraform", "checkov"))])]
 )
 def test_the_steps_of_ci_pass_on_a_fresh_project(project: Path, tmp_path: Path, job: str) -> None:
     repository = Path(shutil.copytree(project, tmp_path / "project"))
@@ -54,3 +55,4 @@ def test_the_steps_of_ci_pass_on_a_fresh_project(project: Path, tmp_path: Path, 
     )
     assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-2000:]
     assert "Job succeeded" in result.stdout
+    assert re.search(JOBS[job], result.stdout)
