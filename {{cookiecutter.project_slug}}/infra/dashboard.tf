@@ -1,23 +1,32 @@
-# One page to look at first.
+# One page to look at first: it tells what docs/grafana-dashboard.json tells, and what only AWS knows.
 
 locals {
   own = flatten([for name, value in local.metrics.dimensions : [name, value]])
 
-  graphs = [
+  # What the service reports, per minute.
+  own_graphs = [
+    { title = "Open connections of a process", names = ["OpenConnections"], stat = "Average" },
+    { title = "Open connections of all", names = ["OpenConnections"], stat = "Sum" },
+    { title = "Handshakes, accepted and refused; refused for want of room", names = ["Handshakes", "Refusals", "CapacityRefusals"], stat = "Sum" },
+    { title = "Messages", names = ["MessagesReceived", "MessagesSent"], stat = "Sum" },
     {
-      title = "Open connections of a process, and of all"
-      metrics = [
-        concat([local.metrics.namespace, local.metrics.connections], local.own, [{ stat = "Average" }]),
-        concat([local.metrics.namespace, local.metrics.connections], local.own, [{ stat = "Sum" }]),
-      ]
+      title = "Connections ended, by close code (docs/protocol.md)"
+      names = ["Closes", "Closes1000", "Closes1001", "Closes1002", "Closes1003", "Closes1005", "Closes1006", "Closes1007", "Closes1008", "Closes1009", "Closes1011", "Closes1012", "Closes1013", "Closes4408"]
+      stat  = "Sum"
     },
+    { title = "Slow consumers and dead links", names = ["SlowConsumers", "HeartbeatTimeouts"], stat = "Sum" },
+    { title = "Bytes waiting for slow clients", names = ["OutboxBytes"], stat = "Sum" },
+    { title = "Drain: clients told to reconnect", names = ["Drained"], stat = "Sum" },
+    { title = "Event loop lag (seconds)", names = ["EventLoopLag"], stat = "Maximum" },
+    { title = "Bugs, and messages answered with an error", names = ["Bugs", "BadMessages"], stat = "Sum" },
+    { title = "Operations the database could not do, connections to the broker lost", names = ["DatabaseUnavailable", "BrokerReconnects"], stat = "Sum" },
+    { title = "Queries for missed events", names = ["HistoryQueries"], stat = "Sum" },
+  ]
+
+  aws_graphs = [
     {
-      title   = "Event loop lag (seconds)"
-      metrics = [concat([local.metrics.namespace, local.metrics.lag], local.own, [{ stat = "Maximum" }])]
-    },
-    {
-      title   = "Handshakes refused for want of room"
-      metrics = [concat([local.metrics.namespace, local.metrics.refusals], local.own, [{ stat = "Sum" }])]
+      title   = "HTTP latency, 95 % (seconds); handshakes count until they are answered"
+      metrics = [["AWS/ApplicationELB", "TargetResponseTime", "LoadBalancer", aws_lb.main.arn_suffix, { stat = "p95" }]]
     },
     {
       title = "Healthy and unhealthy tasks"
@@ -47,6 +56,14 @@ locals {
       metrics = [["AWS/RDS", "DatabaseConnections", "DBInstanceIdentifier", aws_db_instance.main.identifier, { stat = "Maximum" }]]
     },
   ]
+
+  graphs = concat(
+    [for graph in local.own_graphs : {
+      title   = graph.title
+      metrics = [for name in graph.names : concat([local.metrics.namespace, name], local.own, [{ stat = graph.stat }])]
+    }],
+    local.aws_graphs,
+  )
 }
 
 resource "aws_cloudwatch_dashboard" "main" {

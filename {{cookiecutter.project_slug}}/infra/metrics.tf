@@ -1,5 +1,5 @@
-# What the service reports about itself, in its log lines (CloudWatch's embedded metric format), under the same names as in
-# service/observability/cloudwatch.py.
+# What the service reports about itself, in its log lines (CloudWatch's embedded metric format): all names are in
+# service/observability/cloudwatch.py, these are the ones that scaling and alarms go by.
 
 locals {
   metrics = {

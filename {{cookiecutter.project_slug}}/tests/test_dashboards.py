@@ -7,6 +7,7 @@ import pytest
 from prometheus_client import Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
+from service.observability import cloudwatch
 from service.observability.metrics import Metrics
 from tests.commands import PROJECT
 
@@ -68,13 +69,32 @@ def test_every_panel_says_what_it_means_and_overlaps_no_other() -> None:
         taken |= cells
 
 
-def test_the_cloudwatch_dashboard_names_only_what_the_service_reports() -> None:
-    declared = (PROJECT / "infra" / "metrics.tf").read_text()
-    names = dict(re.findall(r'^ +(namespace|connections|lag|refusals) += "(\w+)"$', declared, re.MULTILINE))
-    reported = (PROJECT / "service" / "observability" / "cloudwatch.py").read_text()
-    assert len(names) == 4
-    for name in names.values():
-        assert f'"{name}"' in reported
-    used = re.findall(r"local\.metrics\.(\w+)", (PROJECT / "infra" / "dashboard.tf").read_text())
-    assert set(names) <= set(used)
-    assert set(used) <= {*names, "dimensions"}
+def test_every_cloudwatch_metric_counts_a_series_that_exists() -> None:
+    for series, value in cloudwatch.COUNTS.values():
+        assert series in SERIES
+        assert value is None or SERIES[series]
+
+
+def test_the_cloudwatch_dashboard_shows_what_the_service_reports_and_nothing_else() -> None:
+    dashboard = (PROJECT / "infra" / "dashboard.tf").read_text()
+    shown = {name for names in re.findall(r"names += \[(.*)\]", dashboard) for name in re.findall(r'"(\w+)"', names)}
+    assert shown == cloudwatch.UNITS.keys()
+
+
+def test_scaling_and_alarms_go_by_metrics_that_the_service_reports() -> None:
+    declared = dict(re.findall(r'^ +(\w+) += "(\w+)"$', (PROJECT / "infra" / "metrics.tf").read_text(), re.MULTILINE))
+    assert declared.pop("namespace") == cloudwatch.NAMESPACE
+    assert set(declared.values()) == {cloudwatch.CONNECTIONS, cloudwatch.LAG, cloudwatch.REFUSALS}
+
+
+def test_both_dashboards_tell_the_same_story() -> None:
+    """What Grafana shows and CloudWatch does not count is measured by AWS, reported otherwise, or for those who dig."""
+    measured_by_aws = {"http_request_seconds_bucket", "http_request_seconds_count"}
+    reported_otherwise = {"websocket_connections", "websocket_outbox_bytes", "event_loop_lag_seconds_bucket"}
+    for_digging = {
+        *{"websocket_draining", "websocket_limits_total"},  # the log says when a drain begins; limits are among closes
+        *{"hub_topics", "hub_events_total", "hub_gaps_total", "broker_connected"},
+    }
+    in_grafana = {name for expression in EXPRESSIONS for name in WORD.findall(expression)}
+    counted = {series for series, _ in cloudwatch.COUNTS.values()}
+    assert in_grafana - counted == measured_by_aws | reported_otherwise | for_digging
