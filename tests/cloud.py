@@ -49,6 +49,12 @@ class Cloud:
         """Forget everything."""
         urllib.request.urlopen(f"{self.endpoint}/moto-api/reset", data=b"", timeout=30).close()
 
+    def let_tasks_change_every(self, looks: int) -> None:
+        """After how many looks a task goes to the next state of its life, from RUNNING to DEACTIVATING and STOPPED."""
+        change = {"model_name": "ecs::task", "transition": {"progression": "manual", "times": looks}}
+        address = f"{self.endpoint}/moto-api/state-manager/set-transition"
+        urllib.request.urlopen(address, data=json.dumps(change).encode(), timeout=30).close()
+
     def client(self, service: str) -> Any:
         return boto3.client(
             service,

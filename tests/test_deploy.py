@@ -21,6 +21,7 @@ from tests.test_project import free_port, wait_for
 pytestmark = pytest.mark.xdist_group("deploy")
 
 NAME = f"{PROJECT}-staging"
+REPOSITORY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{PROJECT}"
 STATE = f"{PROJECT}-terraform-state-{ACCOUNT}"
 LOCK = "staging.tfstate.tflock"
 KEY = "0123456789abcdef" * 4
@@ -43,8 +44,10 @@ class Site:
     def running_image(self) -> str:
         service = self.service()
         definition = self.cloud.client("ecs").describe_task_definition(taskDefinition=service["taskDefinition"])
-        image: str = definition["taskDefinition"]["containerDefinitions"][0]["image"]
-        return image.partition("@")[2]
+        service, watcher, foreign = (each["image"] for each in definition["taskDefinition"]["containerDefinitions"])
+        assert service == watcher
+        assert foreign == "example.com/agent:1"
+        return str(service).partition("@")[2]
 
     def service(self) -> dict[str, Any]:
         (service,) = self.cloud.client("ecs").describe_services(cluster=NAME, services=[NAME])["services"]
@@ -93,7 +96,11 @@ def make_site(cloud: Cloud, project: Path, url: str) -> Site:
         requiresCompatibilities=["FARGATE"],
         cpu="256",
         memory="512",
-        containerDefinitions=[{"name": "service", "image": "registry/live-service:none", "essential": True}],
+        containerDefinitions=[
+            {"name": "service", "image": f"{REPOSITORY}:none", "essential": True},
+            {"name": "watcher", "image": f"{REPOSITORY}:none", "essential": True},
+            {"name": "from-elsewhere", "image": "example.com/agent:1", "essential": False},
+        ],
     )["taskDefinition"]["taskDefinitionArn"]
     ecs.create_service(
         cluster=NAME,
@@ -108,7 +115,7 @@ def make_site(cloud: Cloud, project: Path, url: str) -> Site:
         "service": NAME,
         "container": "service",
         "task_definition": pattern,
-        "image_repository": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{PROJECT}",
+        "image_repository": REPOSITORY,
         "subnets": [subnet],
         "security_groups": [group],
         "min_tasks": 2,
@@ -184,7 +191,7 @@ def test_an_image_that_does_not_serve_is_rolled_back(idle: Site, first: str) -> 
 
 def test_an_image_that_serves_a_client_is_deployed(cloud: Cloud, project: Path, tmp_path: Path) -> None:
     port, log = free_port(), tmp_path / "service.log"
-    settings = {"HOST": "127.0.0.1", "PORT": str(port), "SECRET_KEY": KEY}
+    settings = {"HOST": "127.0.0.1", "PORT": str(port), "SECRET_KEY": KEY, "DRAIN_SECONDS": "1"}
     place = make_site(cloud, project, f"http://127.0.0.1:{port}")
     cloud.client("secretsmanager").put_secret_value(SecretId=place.secret, SecretString=KEY)
     digest = cloud.push_image(PROJECT, "0001")

@@ -1,7 +1,7 @@
 # Without NAT gateways tasks reach AWS, and only AWS, through endpoints in the network.
 
 locals {
-  interface_endpoints = var.nat_gateways == 0 ? toset(["ecr.api", "ecr.dkr", "logs", "secretsmanager"]) : toset([])
+  interface_endpoints = var.nat_gateways == 0 ? toset(["ecr.api", "ecr.dkr", "ecs", "logs", "secretsmanager"]) : toset([])
 }
 
 # Image layers come from S3; this endpoint costs nothing and saves the way through a NAT gateway.

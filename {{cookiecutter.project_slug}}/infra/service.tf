@@ -44,5 +44,5 @@ resource "aws_ecs_service" "main" {
     ignore_changes = [task_definition, desired_count]
   }
 
-  depends_on = [aws_lb_listener_rule.service, aws_iam_role_policy.execution]
+  depends_on = [aws_lb_listener_rule.service, aws_iam_role_policy.execution, aws_iam_role_policy.task]
 }

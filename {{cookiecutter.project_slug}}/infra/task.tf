@@ -1,5 +1,5 @@
-# What runs: the image with its settings. Terraform keeps this definition as a pattern; each deployment registers a copy of
-# it with its own image, so a change here takes effect with the next deployment.
+# What runs: the image with its settings, and the watcher next to it. Terraform keeps this definition as a pattern; each
+# deployment registers a copy of it with its own image, so a change here takes effect with the next deployment.
 
 locals {
   container = "service"
@@ -35,6 +35,26 @@ locals {
     { PGPASSWORD = "${aws_db_instance.main.master_user_secret[0].secret_arn}:password::" },
     var.jwks_url == "" ? { SECRET_KEY = aws_secretsmanager_secret.secret_key.arn } : {},
   )
+
+  watcher = { cpu = 16, memory = 64 }
+
+  # Without rights, on a file system it cannot change.
+  confined = {
+    image                  = "${local.image_repository}:none" # a deployment names the image, by digest
+    essential              = true
+    user                   = "10001:10001"
+    readonlyRootFilesystem = true
+    linuxParameters        = { capabilities = { drop = ["ALL"] } }
+
+    logConfiguration = {
+      logDriver = "awslogs"
+      options = {
+        "awslogs-group"         = aws_cloudwatch_log_group.service.name
+        "awslogs-region"        = var.aws_region
+        "awslogs-stream-prefix" = "task"
+      }
+    }
+  }
 }
 
 resource "aws_ecs_task_definition" "service" {
@@ -51,39 +71,34 @@ resource "aws_ecs_task_definition" "service" {
     cpu_architecture        = var.architecture
   }
 
-  container_definitions = jsonencode([{
-    name      = local.container
-    image     = "${local.image_repository}:none" # a deployment names the image, by digest
-    essential = true
-    cpu       = var.task_cpu
-    memory    = var.task_memory
+  container_definitions = jsonencode([
+    merge(local.confined, {
+      name        = local.container
+      cpu         = var.task_cpu - local.watcher.cpu
+      memory      = var.task_memory - local.watcher.memory
+      ulimits     = [{ name = "nofile", softLimit = var.open_files, hardLimit = var.open_files }]
+      stopTimeout = var.stop_timeout
 
-    user                   = "10001:10001"
-    readonlyRootFilesystem = true
-    linuxParameters        = { capabilities = { drop = ["ALL"] } }
-    ulimits                = [{ name = "nofile", softLimit = var.open_files, hardLimit = var.open_files }]
-    stopTimeout            = var.stop_timeout
+      portMappings = [{ containerPort = local.port, hostPort = local.port, protocol = "tcp" }]
+      environment  = [for name, value in local.settings : { name = name, value = value }]
+      secrets      = [for name, value in local.secrets : { name = name, valueFrom = value }]
 
-    portMappings = [{ containerPort = local.port, hostPort = local.port, protocol = "tcp" }]
-    environment  = [for name, value in local.settings : { name = name, value = value }]
-    secrets      = [for name, value in local.secrets : { name = name, valueFrom = value }]
-
-    # Fargate does not read the image's HEALTHCHECK.
-    healthCheck = {
-      command     = ["CMD", "python", "-c", "import http.client, sys; c = http.client.HTTPConnection('127.0.0.1', ${local.port}, timeout=3); c.request('GET', '/healthz'); sys.exit(c.getresponse().status != 200)"]
-      interval    = 10
-      timeout     = 5
-      retries     = 3
-      startPeriod = 30
-    }
-
-    logConfiguration = {
-      logDriver = "awslogs"
-      options = {
-        "awslogs-group"         = aws_cloudwatch_log_group.service.name
-        "awslogs-region"        = var.aws_region
-        "awslogs-stream-prefix" = "task"
+      # Fargate does not read the image's HEALTHCHECK.
+      healthCheck = {
+        command     = ["CMD", "python", "-c", "import http.client, sys; c = http.client.HTTPConnection('127.0.0.1', ${local.port}, timeout=3); c.request('GET', '/healthz'); sys.exit(c.getresponse().status != 200)"]
+        interval    = 10
+        timeout     = 5
+        retries     = 3
+        startPeriod = 30
       }
-    }
-  }])
+    }),
+    # It ends when the task is leaving, which stops the service while the load balancer still keeps its connections.
+    merge(local.confined, {
+      name        = "watcher"
+      cpu         = local.watcher.cpu
+      memory      = local.watcher.memory
+      command     = ["python", "-c", file("${path.module}/watcher.py")]
+      environment = [{ name = "AWS_ENDPOINT_URL", value = "https://ecs.${var.aws_region}.${data.aws_partition.current.dns_suffix}" }]
+    }),
+  ])
 }

@@ -1,4 +1,4 @@
-# What ECS may do to start a task, and what the service may do once it runs: nothing in AWS, until a team adds it here.
+# What ECS may do to start a task, and what a task may do once it runs: see whether it is leaving, until a team adds more.
 
 data "aws_iam_policy_document" "tasks_trust" {
   statement {
@@ -73,4 +73,18 @@ resource "aws_iam_role" "task" {
   description          = "The service itself"
   assume_role_policy   = data.aws_iam_policy_document.tasks_trust.json
   permissions_boundary = local.boundary_arn
+}
+
+data "aws_iam_policy_document" "task" {
+  statement {
+    sid       = "SeeWhetherItIsLeaving"
+    actions   = ["ecs:DescribeTasks"]
+    resources = ["${local.arn_prefix}:ecs:${local.region_arn}:task/${local.name}/*"]
+  }
+}
+
+resource "aws_iam_role_policy" "task" {
+  name   = "look-at-tasks"
+  role   = aws_iam_role.task.id
+  policy = data.aws_iam_policy_document.task.json
 }

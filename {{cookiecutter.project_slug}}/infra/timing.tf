@@ -73,7 +73,7 @@ variable "stop_timeout" {
 }
 
 variable "deregistration_delay" {
-  description = "Seconds the load balancer leaves open connections of a task alone after it got no new ones."
+  description = "Seconds the load balancer leaves the open connections of a leaving task alone; then it cuts them."
   type        = number
   default     = 60
   nullable    = false
@@ -84,8 +84,8 @@ variable "deregistration_delay" {
   }
 
   validation {
-    condition     = var.deregistration_delay > var.drain_seconds + 5
-    error_message = "deregistration_delay must be above drain_seconds + 5: otherwise the load balancer cuts connections before the service has said goodbye to them."
+    condition     = var.deregistration_delay > var.drain_seconds + 20
+    error_message = "deregistration_delay must be above drain_seconds + 20: it takes a leaving task up to 15 seconds to notice, and drain_seconds + 5 to say goodbye; after the delay the load balancer cuts whoever is left."
   }
 }
 

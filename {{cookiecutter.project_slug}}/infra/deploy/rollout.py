@@ -25,11 +25,11 @@ class Rollout:
         self._service = {"cluster": self._known.cluster, "service": self._known.service}
 
     def register(self, digest: str) -> str:
-        """The definition that Terraform keeps as a pattern, with this image."""
+        """The definition that Terraform keeps as a pattern, with this image wherever the pattern leaves it open."""
         pattern = self._ecs.describe_task_definition(taskDefinition=self._known.task_definition)["taskDefinition"]
         definition = {key: value for key, value in pattern.items() if key not in _READ_ONLY}
         for container in definition["containerDefinitions"]:
-            if container["name"] == self._known.container:
+            if container["image"] == f"{self._known.image_repository}:none":
                 container["image"] = f"{self._known.image_repository}@{digest}"
         registered = self._ecs.register_task_definition(**definition)["taskDefinition"]
         return str(registered["taskDefinitionArn"])

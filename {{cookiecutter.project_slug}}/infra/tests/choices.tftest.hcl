@@ -85,7 +85,7 @@ run "without_nat_gateways_aws_is_reached_through_endpoints" {
   }
 
   assert {
-    condition     = length(aws_route.nat) == 0 && length(aws_vpc_endpoint.interface) == 4
+    condition     = length(aws_route.nat) == 0 && length(aws_vpc_endpoint.interface) == 5
     error_message = "No way to AWS."
   }
 }

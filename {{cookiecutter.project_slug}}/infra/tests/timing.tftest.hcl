@@ -53,7 +53,7 @@ run "the_load_balancer_must_not_cut_the_drain" {
   command = plan
 
   variables {
-    deregistration_delay = 25
+    deregistration_delay = 40 # drain_seconds + 20
   }
 
   expect_failures = [var.deregistration_delay]
