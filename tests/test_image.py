@@ -9,7 +9,7 @@ import tempfile
 import time
 import urllib.request
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,6 +170,8 @@ def test_a_migration_that_fails_says_so(image: str, tmp_path: Path) -> None:
     assert migrate(image, tmp_path) != 0
 
 
-def test_it_holds_the_service_and_nothing_else(image: str, service: Container) -> None:
-    print(f"{megabytes(image)} MB")
+def test_it_holds_the_service_and_nothing_else(
+    image: str, service: Container, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("measured", f"the image takes {megabytes(image)} MB")
     assert sorted(service.run("ls", "-A", "/app").stdout.split()) == ["pyproject.toml", "service"]
