@@ -81,6 +81,46 @@ def assert_nothing_secret_is_known(resources: Resources) -> None:
     assert "random_password" not in resources
 
 
+def assert_what_was_checked_is_what_runs(resources: Resources) -> None:
+    """The times and sizes of timing.tf, where they have come to: in the containers, the load balancer, the database."""
+    (definition,) = resources["aws_ecs_task_definition"]
+    service, watcher = json.loads(definition["container_definitions"])
+    settings = {each["name"]: each["value"] for each in service["environment"]}
+    heartbeat = int(settings["HEARTBEAT_INTERVAL"]) + int(settings["HEARTBEAT_TIMEOUT"])
+    drain, most = int(settings["DRAIN_SECONDS"]), int(settings["MAX_CONNECTIONS"])
+    assert resources["aws_lb"][0]["idle_timeout"] > heartbeat
+    assert service["stopTimeout"] > drain + 5
+    assert int(resources["aws_lb_target_group"][0]["deregistration_delay"]) > drain + 20
+    (files,) = service["ulimits"]
+    assert files["hardLimit"] == files["softLimit"] >= most + 1000
+    (parameters,) = resources["aws_db_parameter_group"]
+    database = {each["name"]: each["value"] for each in parameters["parameter"]}
+    tasks = resources["aws_appautoscaling_target"][0]["max_capacity"]
+    pool = (int(settings["DATABASE_POOL_SIZE"]) + 2) * int(settings["WEB_CONCURRENCY"])
+    assert int(database["max_connections"]) >= 2 * tasks * pool + 10
+    assert service["cpu"] + watcher["cpu"] == int(definition["cpu"])
+    assert service["memory"] + watcher["memory"] == int(definition["memory"])
+
+
+def assert_containers_are_confined(resources: Resources) -> None:
+    (definition,) = resources["aws_ecs_task_definition"]
+    for container in json.loads(definition["container_definitions"]):
+        assert container["user"] == "10001:10001"
+        assert container["readonlyRootFilesystem"]
+        assert container["linuxParameters"]["capabilities"]["drop"] == ["ALL"]
+        names = {each["name"] for each in container["environment"]}
+        assert not names & {"SECRET_KEY", "PGPASSWORD"}
+    (database,) = (each for each in settings_of(resources) if each["name"] == "DATABASE_URL")
+    assert "sslmode=require" in database["value"]
+    assert ":" not in database["value"].partition("://")[2].partition("@")[0]
+
+
+def settings_of(resources: Resources) -> list[dict[str, str]]:
+    (definition,) = resources["aws_ecs_task_definition"]
+    settings: list[dict[str, str]] = json.loads(definition["container_definitions"])[0]["environment"]
+    return settings
+
+
 def assert_no_role_may_do_everything(resources: Resources) -> None:
     policies = [
         (policy["role"], policy["policy"]) for policy in resources["aws_iam_role_policy"] if policy.get("policy")

@@ -25,6 +25,7 @@ LIVES = {
         "public_pages": "false",
     },
 }
+one, another = LIVES
 full = pytest.mark.skipif(os.environ.get("INFRA") != "full", reason="takes four more minutes: make infra-test")
 
 
@@ -36,8 +37,13 @@ def deployment(project: Path, cloud: Cloud, *arguments: str) -> subprocess.Compl
     )
 
 
-@pytest.mark.parametrize("life", [next(iter(LIVES)), pytest.param([*LIVES][1], marks=full)])
-@pytest.mark.xdist_group("cloud")
+@pytest.mark.parametrize(
+    "life",
+    [
+        pytest.param(one, marks=pytest.mark.xdist_group("one life")),
+        pytest.param(another, marks=[full, pytest.mark.xdist_group("another life")]),
+    ],
+)
 def test_the_life_of_an_environment(template: Path, tmp_path: Path, life: str) -> None:
     project = bake(template, tmp_path, domain_name="example.com")
     choices = [f"-var={name}={value}" for name, value in LIVES[life].items()]
@@ -60,6 +66,8 @@ def test_the_life_of_an_environment(template: Path, tmp_path: Path, life: str) -
         exposure.assert_only_the_load_balancer_is_public(resources)
         exposure.assert_only_named_paths_reach_tasks(resources, pages="nat_gateways" not in LIVES[life])
         exposure.assert_everything_is_encrypted(resources)
+        exposure.assert_what_was_checked_is_what_runs(resources)
+        exposure.assert_containers_are_confined(resources)
         exposure.assert_no_role_may_do_everything(resources)
         exposure.assert_roles_are_bounded(resources)
         shared = by_type(json.loads(bootstrap.run("show", "-json"))["values"]["root_module"])

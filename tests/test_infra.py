@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,30 @@ def test_tfvars_set_variables_that_exist(template: Path, tmp_path: Path, domain:
         names = set(re.findall(r"^(\w+) +=", (infra / file).read_text(), re.MULTILINE))
         assert names <= blocks(infra / room, "variable").keys()
     assert f'domain_name      = "{domain and "staging." + domain}"' in (infra / "staging.tfvars").read_text()
+
+
+@pytest.mark.parametrize("pages", [True, False])
+def test_the_load_balancer_lets_through_what_clients_need_and_no_more(project: Path, pages: bool) -> None:
+    script = (
+        "from service import web\n"
+        "from service.endpoints import health, routers\n"
+        f"pages = [web.demo_page()] if {pages} else []\n"
+        f"for router in [health.router, *routers(demo={pages}), web.documents({{}}), *pages]:\n"
+        "    print(*(route.path for route in router.routes), sep='\\n')\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], cwd=project, capture_output=True, text=True, check=True)
+    routes = {"/openapi.json", *result.stdout.split()}
+    declared = (project / "infra" / "load_balancer.tf").read_text()
+    lists = {
+        name: set(re.findall(r'"([^"]+)"', paths)) for name, paths in re.findall(r"(\w+_paths) += (\[.*\])", declared)
+    }
+    patterns = lists["public_paths"] | (lists["page_paths"] if pages else set())
+    let_through = {route for route in routes if any(fnmatchcase(route, pattern) for pattern in patterns)}
+    assert {"/healthz", "/readyz", "/metrics", "/style.css", "/ws/notifications", "/api/tickets"} <= routes
+    assert ("/" in routes) is pages
+    kept_inside = {"/readyz", "/metrics"}
+    documents = {route for route in routes if not route.startswith(("/ws/", "/api/", "/healthz"))} - kept_inside
+    assert let_through == routes - kept_inside - (set() if pages else documents)
 
 
 def test_only_one_provider_is_used_and_locked(room: Path) -> None:
