@@ -47,12 +47,14 @@ def cannot_run(reason: str) -> NoReturn:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name every group that was not tested, and the command that changes that."""
+    """Say what was measured, name every group that was not tested, and the command that changes that."""
     reasons = [report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])]
     properties = [pair for report in terminalreporter.stats.get("passed", []) for pair in report.user_properties]
-    for measured in (value for name, value in properties if name == "measured"):
-        terminalreporter.line(str(measured))
-    reasons += [str(reason) for name, reason in properties if name == "not tested in the project"]
+    reasons += [str(value) for name, value in properties if name == "not tested in the project"]
+    if measured := [str(value) for name, value in properties if name == "measured"]:
+        terminalreporter.section("measured")
+    for line in measured:
+        terminalreporter.line(line)
     if reasons:
         terminalreporter.section("not tested on this machine")
     for reason in sorted(set(reasons)):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -164,6 +165,21 @@ def test_a_stop_says_goodbye(service: Container) -> None:
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1012
     assert int(podman("wait", service.name).stdout) == 0
+
+
+def test_the_watcher_runs_next_to_it_and_leaves_when_asked(image: str, database: Path, project: Path) -> None:
+    source = (project / "infra" / "watcher.py").read_text()
+    (memory,) = re.findall(r"watcher = \{.*memory = (\d+)", (project / "infra" / "task.tf").read_text())
+    with container(image, database, "python", "-c", source) as watcher:
+        deadline = time.monotonic() + 30
+        while "cannot see whether this task is leaving" not in watcher.logs():
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        status = watcher.run("python", "-c", "print(open('/proc/1/status').read())").stdout
+        (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", status)
+        assert int(peak) < 0.6 * 1024 * int(memory)
+        podman("kill", "--signal", "TERM", watcher.name)
+        assert int(podman("wait", watcher.name).stdout) == 0
 
 
 def test_a_migration_that_fails_says_so(image: str, tmp_path: Path) -> None:

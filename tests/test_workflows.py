@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.bakery import ROOT
 from tests.cloud import terraform_config
 
 TOOLS = Path(sys.executable).parent
@@ -18,6 +19,12 @@ JOBS = {"lint": "no issues found", "infrastructure": r"Success! \d+ passed, 0 fa
 IDENTITY = ["-c", "user.name=A user", "-c", "user.email=user@example.com"]
 
 pytestmark = [pytest.mark.needs("git"), pytest.mark.needs("make"), pytest.mark.xdist_group("workflows")]
+
+
+def test_checkov_is_the_same_here_and_in_the_workflow(project: Path) -> None:
+    ours = re.findall(r"checkov==([\d.]+)", (ROOT / "tests" / "checkov.txt").read_text())
+    theirs = re.findall(r"checkov==([\d.]+)", (project / ".github" / "workflows" / "ci.yml").read_text())
+    assert ours == theirs != []
 
 
 @pytest.mark.parametrize(
