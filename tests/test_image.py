@@ -20,6 +20,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests.conftest import cannot_run
 from tests.containers import build, megabytes, podman
 from tests.test_project import free_port
 
@@ -71,6 +72,8 @@ class Container:
 
 @pytest.fixture(scope="module")
 def image(project: Path) -> str:
+    if os.geteuid() != 0:
+        cannot_run("a root user is missing, containers need one here: sudo make infra-test")
     build(project, IMAGE)
     return IMAGE
 

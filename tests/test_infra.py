@@ -152,6 +152,7 @@ def test_every_metric_line_is_in_the_embedded_metric_format(project: Path) -> No
     assert (first["Service"], first["Environment"]) == ("live-service", "staging")
     names = [metric["Name"] for metric in directive["Metrics"]]
     assert len(names) == len(set(names)) < 100  # the format's limit
+    assert re.search(rf"\| {len(names)} . 0\.30, ", (project / "docs" / "deploy.md").read_text())  # what they cost
     happened = {"CapacityRefusals": 2, "Refusals": 7, "Closes": 7, "Closes1012": 7, "MessagesSent": 9}
     nothing = dict.fromkeys(names, 0)
     assert {name: first[name] for name in names} == {**nothing, "OpenConnections": 4, "EventLoopLag": 0.25, **happened}
