@@ -74,6 +74,20 @@ class User:
     def press(self, name: str) -> None:
         self.root.get_by_role("button", name=name, exact=True).click()
 
+    @property
+    def state(self) -> str | None:
+        return self.root.get_attribute("data-state")
+
+    @property
+    def wire(self) -> str:
+        return self.root.locator(".wire").text_content() or ""
+
+    def wait_for_problem(self, text: str) -> None:
+        self.root.get_by_role("alert").get_by_text(text).wait_for()
+
+    def wait_for_frame(self, text: str) -> None:
+        self.root.locator(".wire").get_by_text(text).first.wait_for()
+
     def use_token(self, value: str) -> None:
         self.press("Change the token")
         self.root.get_by_label("Token").fill(value)

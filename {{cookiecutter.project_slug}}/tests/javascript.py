@@ -25,7 +25,8 @@ def run_node(script: Path, *arguments: object, within: float = 30) -> Any:
 @cache
 def npm_package(name: str, integrity: str, directory: Path) -> Path:
     """One package, unpacked, without what it depends on."""
-    command = ["npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", str(directory), name]
+    options = ["--silent", "--prefer-offline", "--ignore-scripts", "--pack-destination", str(directory)]
+    command = ["npm", "pack", *options, name]
     result = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=55, check=False)
     assert result.returncode == 0, result.stderr
     archive = directory / result.stdout.strip()

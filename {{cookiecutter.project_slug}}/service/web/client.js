@@ -65,6 +65,8 @@ const RENEW_BEFORE = 30_000;
 const LONGEST_TIMER = 2 ** 31 - 1;
 /** Errors that say "not now" of a message, which is then said again. */
 const PASSING = new Set(["unavailable", "rate_limited"]);
+/** Errors that answer an `authenticate`, never a message of the outbox. */
+const OF_TOKENS = new Set(["invalid_token", "expired_token"]);
 
 /** What the service refused, in its words. */
 export class Problem extends Error {
@@ -118,16 +120,16 @@ export class Connection {
    * @type {{ message: Message, resolve: (answer: Message) => void, reject: (problem: Problem) => void }[]} */
   #outbox = [];
   #asked = false;
-  /** Whether the last thing said was the first of the outbox: then an error that names nothing means it. */
-  #askedLast = false;
+  /** Whether something else was said since the last answer, so that an error that names nothing may mean that. */
+  #doubt = false;
   #attempt = 0;
   #liveSince = Infinity;
   /** @type {number | undefined} */
   #delay;
   /** @type {string | undefined} */
   #token;
-  /** @type {string | undefined} */
-  #refusedToken;
+  /** The token that was refused, and why. @type {{ token?: string, why: string }} */
+  #refused = { why: "" };
   /** @type {Record<string, ReturnType<typeof setTimeout>>} */
   #timers = {};
   #retry = () => this.retry();
@@ -150,7 +152,7 @@ export class Connection {
    * @param {Message} message
    */
   send(message) {
-    this.#askedLast = false;
+    this.#doubt = true;
     return this.#say(message);
   }
 
@@ -161,7 +163,7 @@ export class Connection {
    */
   deliver(message) {
     return new Promise((resolve, reject) => {
-      this.#outbox.push({ message: { client_id: randomId(), ...message }, resolve, reject });
+      this.#outbox.push({ message: { ...message, client_id: message.client_id ?? randomId() }, resolve, reject });
       this.#flush();
     });
   }
@@ -187,7 +189,7 @@ export class Connection {
       if (this.state !== state) return;
       const problem = error instanceof Problem ? error : new Problem({ code: "no_answer", message: "no answer" });
       const { code, status, retryAfter, message } = problem;
-      if (status === 401) this.#refusedToken = this.#token;
+      if (status === 401) this.#refused = { token: this.#token, why: message };
       const final = status === 401 ? typeof this.#options.token !== "function" : status >= 400 && status < 429;
       if (final || code === "same_token") this.#finish(1008, message);
       else this.#wait(Math.max(retryAfter * 1000, this.#jitter()), 1006, message);
@@ -204,9 +206,7 @@ export class Connection {
       url.searchParams.set("ticket", await this.#options.ticket());
     } else if (this.#options.token !== undefined) {
       const token = await this.#nextToken();
-      if (token === this.#refusedToken) {
-        throw new Problem({ code: "same_token", message: "The token was refused, and there is no newer one." });
-      }
+      if (token === this.#refused.token) throw new Problem({ code: "same_token", message: this.#refused.why });
       this.#token = token;
       if (this.#options.tickets === false) {
         protocols.push(`bearer.${token}`);
@@ -257,7 +257,7 @@ export class Connection {
         this.#delay = message.delay_ms;
         return undefined;
       case "caught_up":
-        this.#known(message.seq);
+        this.#caughtUp(message.seq);
         return this.#live();
       case "history_gap":
         return this.#fill(message);
@@ -287,6 +287,15 @@ export class Connection {
     this.#position = Math.max(position, this.#position ?? 0);
     while (this.#ahead.has(this.#position + 1)) this.#position += 1;
     for (const seq of this.#ahead) if (seq <= this.#position) this.#ahead.delete(seq);
+  }
+
+  /** A stream that ends before what we know of it was restored from a backup: its numbers begin again there. */
+  #caughtUp(/** @type {number} */ seq) {
+    if (seq < (this.#position ?? 0)) {
+      this.#position = seq;
+      this.#ahead.clear();
+    }
+    this.#known(seq);
   }
 
   /** Fetches what this connection will not send, while what it does send waits. @param {Message} gap */
@@ -322,7 +331,7 @@ export class Connection {
   #flush() {
     const [first] = this.#outbox;
     if (first && !this.#asked && this.state.name === "live") {
-      this.#asked = this.#askedLast = this.#say(first.message);
+      this.#asked = this.#say(first.message);
     }
   }
 
@@ -330,22 +339,26 @@ export class Connection {
   #settle(message) {
     const [first] = this.#outbox;
     if (!first || !this.#asked) return false;
-    const isError = message.type === "error";
-    const meant = message.client_id ?? (isError && this.#askedLast ? first.message.client_id : undefined);
+    const isError = message.type === "error" && !OF_TOKENS.has(message.code);
+    const meant = message.client_id ?? (isError ? first.message.client_id : undefined);
     if (meant !== first.message.client_id) return false;
-    if (isError && PASSING.has(message.code)) {
-      this.#schedule("again", 500 + Math.random() * 1000, () => {
-        this.#asked = false;
-        this.#flush();
-      });
+    if (isError && (PASSING.has(message.code) || (this.#doubt && message.client_id === undefined))) {
+      this.#schedule("again", 500 + Math.random() * 1000, () => this.#again());
       return false;
     }
+    clearTimeout(this.#timers.again);
     this.#outbox.shift();
-    this.#asked = false;
+    this.#asked = this.#doubt = false;
     if (isError) first.reject(new Problem(/** @type {any} */ (message)));
     else first.resolve(message);
     this.#flush();
     return !isError;
+  }
+
+  /** Says the first of the outbox again, which is stored once however often it is said. */
+  #again() {
+    this.#asked = this.#doubt = false;
+    this.#flush();
   }
 
   /** @param {Message} message */
@@ -392,7 +405,7 @@ export class Connection {
       this.#finish(code, reason);
       return;
     }
-    if (rule === "renew") this.#refusedToken = this.#token;
+    if (rule === "renew") this.#refused = { token: this.#token, why: reason || "refused" };
     const atOnce = first && (rule === "renew" || rule === "at once");
     this.#wait(delay ?? (atOnce ? 0 : this.#jitter()), code, reason);
   }
@@ -424,7 +437,7 @@ export class Connection {
     const socket = this.#socket;
     this.#socket = null;
     this.#held = null;
-    this.#asked = this.#askedLast = false;
+    this.#asked = this.#doubt = false;
     this.#delay = undefined;
     this.#liveSince = Infinity;
     if (socket) {

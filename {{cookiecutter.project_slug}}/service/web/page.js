@@ -28,12 +28,13 @@ class User {
     this.number = number;
     this.root = fragment.querySelector("section");
     this.other = null;
+    this.find("details").open = matchMedia("(min-width: 48rem)").matches;
     this.find("code").textContent = `.venv/bin/python -m service token --user ${number} --scope notifications:write`;
     this.find(".token").addEventListener("submit", (event) => this.#change(event));
     this.find(".write").addEventListener("submit", (event) => this.#write(event));
     this.find("[name=bad]").addEventListener("click", () => this.#comments?.send({ type: "new_comment", text: "no body" }));
     this.find("[name=notify]").addEventListener("click", () => this.#notify());
-    this.find("[name=retry]").addEventListener("click", () => this.#comments.retry());
+    this.find("[name=retry]").addEventListener("click", () => this.#connect());
     this.find("[name=change]").addEventListener("click", () => this.#offerTokenField(this.find(".token").hidden));
     setInterval(() => this.#count(), 200);
     document.getElementById("users").append(fragment);
@@ -48,21 +49,30 @@ class User {
     return this.#token && userOf(this.#token);
   }
 
+  /** Goes on with another token: on the connection there is, if it is of the same user, who is asked for it in time. */
   use(token) {
+    let user;
     try {
-      const isSame = this.#token !== undefined && userOf(token) === this.id;
-      userOf(token);
-      this.#token = token;
-      if (isSame && this.#comments.state.name === "live") return;
+      user = userOf(token);
     } catch {
       this.#offerTokenField(true);
-      this.find("h2").textContent = `User ${this.number}`;
-      this.find("[role=status]").textContent = token ? "That is not a token" : "A token is needed";
+      if (token) this.find(".problem").textContent = "That is not a token.";
+      if (this.#token) return;
+      this.#call(`User ${this.number}`);
+      this.find("[role=status]").textContent = "A token is needed";
       return;
     }
-    this.find("h2").textContent = `User ${this.id}`;
+    const goesOn = user === this.id && this.#comments.state.name === "live";
+    this.#token = token;
+    this.#call(`User ${user}`);
     this.#offerTokenField(false);
-    this.start();
+    this.find(".problem").textContent = "";
+    if (!goesOn) this.start();
+  }
+
+  #call(name) {
+    this.find("h2").textContent = name;
+    this.root.setAttribute("aria-label", name);
   }
 
   /** Begins anew, from the first comment of the post. */
@@ -70,11 +80,12 @@ class User {
     this.#comments?.close();
     this.#notifications?.close();
     this.find(".comments ol").replaceChildren();
+    this.find(".notifications").replaceChildren();
     this.#shown.clear();
     if (!this.#token) return;
     const token = () => this.#token;
     this.#comments = liveComments({
-      post: Number(document.getElementById("post").value),
+      post: Number(post.value),
       token,
       after: 0,
       onMessage: (message) => this.#take(message),
@@ -84,9 +95,21 @@ class User {
     this.#notifications = connect({
       url: "/ws/notifications",
       token,
+      after: Number(localStorage.getItem(this.#readKey) ?? 0),
       onMessage: (message) => this.#take(message),
       onFrame: (direction, text) => this.#log(direction, "notifications", text),
     });
+  }
+
+  /** Where this browser remembers up to which notification its user has read. */
+  get #readKey() {
+    return `read by ${this.id}`;
+  }
+
+  #connect() {
+    if (this.#comments.state.name === "closed") this.start();
+    this.#comments.retry();
+    this.#notifications.retry();
   }
 
   #take(message) {
@@ -100,6 +123,7 @@ class User {
     const field = event.target.elements.body;
     const body = field.value;
     field.value = "";
+    this.find(".problem").textContent = "";
     const item = this.#item(this.id, body);
     item.classList.add("unconfirmed");
     this.#append(item);
@@ -126,7 +150,9 @@ class User {
   #item(author, body) {
     const item = document.createElement("li");
     const who = document.createElement("b");
-    who.textContent = String(author) === this.id ? "You" : `User ${author}`;
+    const mine = String(author) === this.id;
+    item.className = mine ? "mine" : "";
+    who.textContent = mine ? "You" : `User ${author}`;
     item.append(who, ` ${body}`);
     return item;
   }
@@ -141,9 +167,18 @@ class User {
     const item = document.createElement("li");
     const read = document.createElement("button");
     read.textContent = "Read";
-    read.addEventListener("click", () => this.#notifications.send({ type: "ack", seq }) && item.remove());
+    read.addEventListener("click", () => this.#read(seq));
+    item.dataset.seq = seq;
     item.append(`${data.text ?? JSON.stringify(data)} `, read);
-    this.find(".notifications").append(item);
+    this.find(".notifications").prepend(item);
+  }
+
+  /** Everything up to `seq` is read. */
+  #read(seq) {
+    if (!this.#notifications.send({ type: "ack", seq })) return;
+    localStorage.setItem(this.#readKey, seq);
+    for (const item of this.root.querySelectorAll(".notifications li")) if (item.dataset.seq <= seq) item.remove();
+    (this.find(".notifications button") ?? this.find("h3")).focus();
   }
 
   async #notify() {
@@ -162,6 +197,7 @@ class User {
     this.use(event.target.elements.token.value.trim());
     event.target.reset();
     remember();
+    if (event.target.hidden) this.find("[name=body]").focus();
   }
 
   #offerTokenField(offered) {
@@ -176,7 +212,9 @@ class User {
   #tell(state) {
     this.root.dataset.state = state.name;
     this.find("[role=status]").textContent = state.reason ? `${WORDS[state.name]} (${state.reason})` : WORDS[state.name];
-    this.find("[name=retry]").hidden = state.name !== "waiting";
+    const retry = this.find("[name=retry]");
+    if (retry === document.activeElement && state.name === "live") this.find("[name=body]").focus();
+    retry.hidden = ["catching_up", "live"].includes(state.name) || (state.name === "connecting" && retry.hidden);
     if (state.name === "live") this.find(".problem").textContent = "";
     this.#count();
   }
@@ -188,11 +226,17 @@ class User {
   }
 
   #log(direction, connection, text) {
-    const line = `${direction === "in" ? "←" : "→"} ${connection} ${text.replace(/eyJ[\w.-]+/g, "eyJ…")}\n`;
     const wire = this.find(".wire");
+    const atEnd = wire.scrollTop + wire.clientHeight > wire.scrollHeight - 20;
+    const line = document.createElement("p");
+    const about = document.createElement("span");
+    const arrow = direction === "in" ? "←" : "→";
+    about.textContent = `${new Date().toLocaleTimeString("en-GB")} ${connection} ${arrow} `;
+    line.className = text.startsWith('{"type":"error"') ? "problem" : direction;
+    line.append(about, text.replace(/eyJ[\w.-]+/g, "eyJ…"));
     wire.append(line);
     while (wire.childNodes.length > MOST_FRAMES) wire.firstChild.remove();
-    wire.scrollTop = wire.scrollHeight;
+    if (atEnd) wire.scrollTop = wire.scrollHeight;
   }
 
   get token() {
@@ -201,21 +245,23 @@ class User {
 }
 
 /** `make run` prints an address with the tokens in its fragment, which no server and no log ever sees. */
-function tokens() {
-  const given = new URLSearchParams(location.hash.slice(1)).getAll("token");
-  if (!given.length) return JSON.parse(localStorage.getItem("tokens") ?? "[]");
+function begin() {
+  const given = new URLSearchParams(location.hash.slice(1));
+  if (given.has("post")) post.value = given.get("post");
+  if (!given.has("token")) return JSON.parse(localStorage.getItem("tokens") ?? "[]");
   history.replaceState(null, "", location.pathname);
-  return given;
+  return given.getAll("token");
 }
 
 function remember() {
   localStorage.setItem("tokens", JSON.stringify(users.map((user) => user.token ?? null)));
 }
 
-const [first, second = first] = tokens();
+const post = document.getElementById("post");
+const [first, second = first] = begin();
 const users = [new User(1, first), new User(2, second)];
 [users[0].other, users[1].other] = [users[1], users[0]];
 remember();
-document.getElementById("post").addEventListener("change", (event) => {
-  if (event.target.checkValidity()) users.forEach((user) => user.start());
+post.addEventListener("change", () => {
+  if (post.checkValidity()) users.forEach((user) => user.start());
 });
