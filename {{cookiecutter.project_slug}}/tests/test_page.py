@@ -237,7 +237,7 @@ def test_nothing_stands_in_the_way_of_a_screen_reader_in_light_or_dark(
         page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
     page.evaluate(axe)
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         found = page.evaluate("() => axe.run({ resultTypes: ['violations'] })")
         assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]] == []
 
@@ -247,7 +247,7 @@ def test_dark_mode_is_dark(service: Service, pages: Pages, path: str) -> None:
     page = pages.open(service, path)
 
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         page.wait_for_function(
             """(scheme) => {
               const color = getComputedStyle(document.documentElement).backgroundColor;
