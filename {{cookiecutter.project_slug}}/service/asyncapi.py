@@ -33,6 +33,12 @@ _RAW = {
 }
 _SECURITY = {
     "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "`Authorization: Bearer …`"},
+    "tokenAsSubprotocol": {
+        "type": "httpApiKey",
+        "in": "header",
+        "name": "Sec-WebSocket-Protocol",
+        "description": f"a subprotocol `bearer.…`, offered next to `{SUBPROTOCOL}`",
+    },
     "tokenInQuery": {"type": "httpApiKey", "in": "query", "name": "token", "description": "`?token=…`"},
     "ticket": {
         "type": "httpApiKey",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 import websockets.sync.client
+from jsonschema import Draft202012Validator
 from playwright.sync_api import Browser, Page
 
 from tests.browser import User, Watch, chromium
@@ -15,10 +16,13 @@ from tests.conftest import StartService
 from tests.javascript import npm_package
 from tests.postgres import Address
 from tests.running import Service
+from tests.schemas import spec
 from tests.tokens import token
 
 AXE = "axe-core@4.14.1"
 AXE_INTEGRITY = "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
+
+LABELS = "tables => tables.map((table) => table.ariaLabel)"
 
 pytestmark = pytest.mark.needs("chromium")
 
@@ -298,3 +302,17 @@ def test_the_page_of_the_websocket_endpoints_shows_every_message(service: Servic
         assert comments.locator("summary code").get_by_text(name, exact=True).first.is_visible()
     comments.locator("summary").filter(has_text="comment_created").click()
     assert comments.get_by_role("table", name="Fields of CommentCreated").get_by_text("client_id").is_visible()
+    example = '{"type":"comment_created","comment_id":1,"seq":1,"client_id":"…"}'
+    assert comments.get_by_text(example, exact=True).is_visible()
+
+
+def test_every_example_on_the_page_of_the_websocket_endpoints_fits_its_schema(service: Service, pages: Pages) -> None:
+    page = pages.open(service, "/asyncapi")
+    page.locator("section").first.wait_for()
+    shown = page.locator("details:has(pre)")
+    examples = [json.loads(text) for text in shown.locator("pre").all_text_contents()]
+    names = [table.removeprefix("Fields of ") for table in page.locator("details table").evaluate_all(LABELS)]
+    assert len(names) == len(examples) > 20
+    for name, example in zip(names, examples, strict=True):
+        schemas = spec()["components"]
+        Draft202012Validator(schemas["schemas"][name] | {"components": schemas}).validate(example)

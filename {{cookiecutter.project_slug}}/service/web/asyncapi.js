@@ -33,6 +33,17 @@ function typeOf(schema) {
   return words.join(", ");
 }
 
+/** What a message looks like, with the smallest values that fit. */
+function example(schema) {
+  const { anyOf, const: constant, type, format, minimum, items, properties } = resolve(schema);
+  if (constant !== undefined) return constant;
+  if (anyOf) return example(anyOf[0]);
+  if (format === "date-time") return "2026-01-31T12:00:00Z";
+  if (properties) return Object.fromEntries(Object.entries(properties).map(([name, field]) => [name, example(field)]));
+  if (items) return [example(items)];
+  return { string: "…", integer: minimum ?? 1, number: 0.5, boolean: true, object: {} }[type] ?? {};
+}
+
 function fields(caption, { properties = {}, required = [] }) {
   const rows = Object.entries(properties).map(([name, schema]) =>
     element(
@@ -53,6 +64,7 @@ function message(part) {
     "details",
     {},
     element("summary", {}, element("code", {}, name), " ", ...prose(summary)),
+    schema.properties ? element("pre", {}, element("code", {}, JSON.stringify(example(schema)))) : "",
     fields(`Fields of ${title}`, schema),
   );
 }
