@@ -172,7 +172,7 @@ def test_a_bad_message_shows_its_error_and_the_connection_goes_on(service: Servi
         user.press("Send a bad message")
     user.wait_for_state("closed")
     assert user.root.get_by_role("status").inner_text() == "Closed (too many bad messages in a row)"
-    user.press("Connect now")
+    user.press("Try now")
     user.wait_for_state("live")
 
 
