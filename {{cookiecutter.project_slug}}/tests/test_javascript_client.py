@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 
 from tests.commands import PROJECT
 from tests.conftest import StartService
-from tests.javascript import NODE, npm_package
+from tests.javascript import NODE, npm_package, run_node
 from tests.postgres import Address
 from tests.running import HOST, Service
 from tests.tokens import token
@@ -114,6 +114,23 @@ async def start(strange: Callable[[Behaviour], Awaitable[str]]) -> AsyncIterator
 
 def comments(service: Service, post: int, user: int, **options: Any) -> dict[str, Any]:
     return {"comments": True, "origin": service.http, "post": post, "token": token(user), "after": 0} | options
+
+
+async def test_the_guides_examples_run(service: Service, post: int, tmp_path: Path) -> None:
+    guide = (PROJECT / "docs" / "javascript-client.md").read_text()
+    comments_of_a_post, endpoint_of_your_own = re.findall(r"^```js\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    script = f"""
+        globalThis.location = {{ origin: "{service.http}", href: "{service.http}/" }};
+        const [token, onMessage, show, showState] = ["{token(1)}", () => {{}}, () => {{}}, () => {{}}];
+        const tokenOfMyUser = () => token;
+        {comments_of_a_post}
+        {{ {endpoint_of_your_own} connection.close(); }}
+        connection.close();
+        console.log(seq);
+    """
+    example = tmp_path / "example.mjs"
+    example.write_text(script.replace('"/client.js"', f'"{CLIENT.as_uri()}"').replace("post: 1,", f"post: {post},"))
+    assert await asyncio.to_thread(run_node, example) == 1
 
 
 async def test_comments_are_confirmed_and_seen_by_others(service: Service, start: Start, post: int) -> None:
