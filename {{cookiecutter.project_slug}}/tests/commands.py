@@ -10,6 +10,8 @@ import tempfile
 from pathlib import Path
 from unittest import mock
 
+from tests import warm
+
 PROJECT = Path(__file__).resolve().parent.parent
 SECRET_KEY = "a key that only these tests sign with and long enough for any HMAC algorithm"
 KEPT = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONDONTWRITEBYTECODE", "TMPDIR", "USER", "VIRTUAL_ENV")
@@ -54,16 +56,7 @@ def run_here(*arguments: str, **settings: str) -> subprocess.CompletedProcess[st
     return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
 
 
-def start_service(
-    *arguments: str, module: str, directory: Path, output: Path, **settings: str
-) -> subprocess.Popen[bytes]:
+def start_service(*arguments: str, module: str, directory: Path, output: Path, **settings: str) -> warm.WarmProcess:
     """Start a command of the service (or of a module that extends it) in `directory`, its output going to a file."""
-    with output.open("wb") as stream:
-        return subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            env=plain_environment(**settings),
-            cwd=directory,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-        )
+    environment = plain_environment(**settings)
+    return warm.start(module, *arguments, environment=environment, directory=directory, output=output)
