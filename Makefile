@@ -56,7 +56,7 @@ install:
 		{ echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: install one of them, or name it: make PYTHON=python3.13" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 		{ echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian, Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
-	@echo "installing the template's tools into $(CURDIR)/.venv"
+	@echo "installing the template's tools into $(CURDIR)/.venv (about a minute)"
 	@$(PYTHON) -m venv --clear .venv
 	@$(bin)/python -m pip --quiet --quiet --disable-pip-version-check install --require-hashes $(addprefix --requirement ,$(requirements))
 	@cat $(requirements) > .venv/requirements.txt
