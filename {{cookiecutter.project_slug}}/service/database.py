@@ -64,7 +64,7 @@ class Database:
             Unavailable: The database or a connection from the pool is not to be had; nothing was stored.
         """
         async with uninterrupted():
-            with self._outages():
+            with self._operation():
                 async with self._sessions() as session:
                     yield session
                     await session.commit()
@@ -78,15 +78,17 @@ class Database:
             Unavailable: The database or a connection from the pool is not to be had; nothing was stored.
         """
         async with uninterrupted():
-            with self._outages():
+            with self._operation():
                 async with self._autocommit.connect() as connection:
                     result = await connection.execute(statement, parameters)
                     return [*result.mappings()] if result.returns_rows else []
 
     @contextmanager
-    def _outages(self) -> Any:
+    def _operation(self) -> Any:
+        """Measured, and with one error for every way not to answer."""
         try:
-            yield
+            with self._metrics.database.time():
+                yield
         except (*_OUTAGES, ProgrammingError) as error:
             if isinstance(error, ProgrammingError) and not isinstance(error.orig, UndefinedTable):
                 raise

@@ -62,6 +62,17 @@ async def test_open_connections_are_counted(service: Service, connect: Connect, 
     await eventually(lambda: counts(0), "no connection is counted any more")
 
 
+async def test_operations_on_the_database_are_measured(
+    service: Service, connect: Connect, http: httpx.AsyncClient, post: int
+) -> None:
+    before = samples((await http.get("/metrics")).text)
+    client = await connect(service, f"/ws/live-comments/{post}", user=1)
+    await client.ask({"type": "new_comment", "body": "a"})
+    after = samples((await http.get("/metrics")).text)
+    assert after["database_seconds_count"] > before["database_seconds_count"]
+    assert after["database_seconds_sum"] - before["database_seconds_sum"] > 0
+
+
 async def test_metrics_of_several_workers_are_one(shared_service: StartService, connect: Connect) -> None:
     service = shared_service(WEB_CONCURRENCY="2")
     for user in range(1, 12):

@@ -44,6 +44,9 @@ class Metrics:
         self.broker_connected = self._gauge("broker_connected", "Processes connected to the broker")
         self.broker_reconnects = self._counter("broker_reconnects", "Broken connections to the broker")
         self.database_unavailable = self._counter("database_unavailable", "Operations the database could not do")
+        self.database = self._histogram(
+            "database_seconds", "Operations on the database, the wait for a connection included"
+        )
         self.event_loop_lag = self._histogram("event_loop_lag_seconds", "How late the event loop runs its timers")
         self.http_requests = self._histogram("http_request_seconds", "HTTP requests", "method", "route", "status")
 
