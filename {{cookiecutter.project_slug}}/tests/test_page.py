@@ -197,6 +197,29 @@ def test_a_notification_reaches_the_other_user_and_stays_until_it_is_read(
     assert service.database.value(query, str(users[1])) == 2
 
 
+def test_a_long_history_is_shown_in_order_and_left_alone_while_it_is_read(
+    service: Service, pages: Pages, post: int, users: tuple[int, int]
+) -> None:
+    service.database.execute(f"insert into streams (name, last_seq) values ('comments:{post}', 2500)")
+    service.database.execute(
+        "insert into comments (post_id, seq, author_id, body, created_at)"
+        f" select {post}, n, '{users[1]}', 'comment ' || n, now() from generate_series(1, 2500) n"
+    )
+    page = pages.demo(service)
+    reader = User(page, 1)
+    reader.wait_for_state("live")
+    assert reader.comments == [f"User {users[1]} comment {number}" for number in range(1, 2501)]
+    log = reader.root.get_by_role("log", name="Comments").element_handle()
+    at_end = "log => log.scrollTop + log.clientHeight > log.scrollHeight - 20"
+    page.wait_for_function(at_end, arg=log)
+    reader.root.get_by_role("log", name="Comments").press("Home")
+    page.wait_for_function("log => log.scrollTop === 0", arg=log)
+    User(page, 2).write("new")
+    reader.root.get_by_text(f"User {users[1]} new", exact=True).wait_for(state="attached")
+    page.wait_for_timeout(100)
+    assert page.evaluate("log => log.scrollTop", log) == 0
+
+
 def test_it_works_with_the_keyboard_alone(service: Service, pages: Pages) -> None:
     page = pages.demo(service)
     User(page, 1).wait_for_state("live")

@@ -17,6 +17,18 @@ function userOf(token) {
   return String(JSON.parse(atob(claims)).sub);
 }
 
+/** Keeps a box scrolled to its end, unless somebody has scrolled back to read. */
+function follow(box) {
+  let following = true;
+  let last = 0;
+  box.addEventListener("scroll", () => {
+    following = box.scrollTop >= last && (following || box.scrollTop + box.clientHeight > box.scrollHeight - 20);
+    last = box.scrollTop;
+  });
+  const scroll = () => following && box.scrollTo(0, box.scrollHeight);
+  new MutationObserver(() => requestAnimationFrame(scroll)).observe(box, { childList: true, subtree: true });
+}
+
 class User {
   #token;
   #comments;
@@ -36,6 +48,8 @@ class User {
     this.find("[name=notify]").addEventListener("click", () => this.#notify());
     this.find("[name=retry]").addEventListener("click", () => this.#connect());
     this.find("[name=change]").addEventListener("click", () => this.#offerTokenField(this.find(".token").hidden));
+    follow(this.find(".comments"));
+    follow(this.find(".wire"));
     setInterval(() => this.#count(), 200);
     document.getElementById("users").append(fragment);
     this.use(token);
@@ -126,7 +140,7 @@ class User {
     this.find(".problem").textContent = "";
     const item = this.#item(this.id, body);
     item.classList.add("unconfirmed");
-    this.#append(item);
+    this.find(".comments ol").append(item);
     try {
       const { seq } = await this.#comments.deliver({ type: "new_comment", body });
       item.remove();
@@ -142,9 +156,11 @@ class User {
     const item = this.#item(author, body);
     item.dataset.seq = seq;
     this.#shown.set(seq, item);
-    const later = [...this.find(".comments ol").children].find((other) => !(Number(other.dataset.seq) < seq));
-    if (later) later.before(item);
-    else this.#append(item);
+    const list = this.find(".comments ol");
+    let earlier = list.lastElementChild;
+    while (earlier && !(Number(earlier.dataset.seq) < seq)) earlier = earlier.previousElementSibling;
+    if (earlier) earlier.after(item);
+    else list.prepend(item);
   }
 
   #item(author, body) {
@@ -155,12 +171,6 @@ class User {
     who.textContent = mine ? "You" : `User ${author}`;
     item.append(who, ` ${body}`);
     return item;
-  }
-
-  #append(item) {
-    const log = this.find(".comments");
-    log.firstChild.append(item);
-    log.scrollTop = log.scrollHeight;
   }
 
   #showNotification({ seq, data }) {
@@ -227,7 +237,6 @@ class User {
 
   #log(direction, connection, text) {
     const wire = this.find(".wire");
-    const atEnd = wire.scrollTop + wire.clientHeight > wire.scrollHeight - 20;
     const line = document.createElement("p");
     const about = document.createElement("span");
     const arrow = direction === "in" ? "←" : "→";
@@ -236,7 +245,6 @@ class User {
     line.append(about, text.replace(/eyJ[\w.-]+/g, "eyJ…"));
     wire.append(line);
     while (wire.childNodes.length > MOST_FRAMES) wire.firstChild.remove();
-    if (atEnd) wire.scrollTop = wire.scrollHeight;
   }
 
   get token() {
