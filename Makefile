@@ -6,7 +6,7 @@ requirements := tests/requirements.txt '$(project)/tests/requirements.txt'
 export PATH := $(CURDIR)/build/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup install install-checkov demo test lint conformance checkov lock clean infra-test
+.PHONY: help setup install install-checkov python demo test lint conformance checkov lock clean infra-test
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -14,8 +14,8 @@ help: ## list the commands
 setup: ## install the tools into .venv (the other commands do it when needed)
 	@cat $(requirements) | cmp -s - .venv/requirements.txt || $(MAKE) --no-print-directory install
 
-demo: setup ## generate a project into build/live-service and run it
-	@$(bin)/python -m tests.bakery build
+demo: build/.venv/requirements.txt ## generate a project into build/live-service and run it
+	@build/.venv/bin/python -m tests.bakery build
 	@$(MAKE) --no-print-directory -C build/live-service run
 
 test: setup ## test the template and a freshly generated project; with ALL=1 a group this machine cannot run is a failure
@@ -46,24 +46,34 @@ lock: setup ## pin the newest versions that both pyproject.toml allow
 		--upgrade --group dev --constraint '$(project)/tests/requirements.txt' --output-file tests/requirements.txt
 	@$(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--upgrade --group checkov --output-file tests/checkov.txt
+	@$(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--group demo --constraint tests/requirements.txt --output-file requirements.txt
 
 clean: ## remove .venv, build and caches
 	@rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache
 
 # .venv/requirements.txt is a copy of what was installed. pip is quiet because its remarks would bury the line that matters.
-install:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || \
-		{ echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: install one of them, or name it: make PYTHON=python3.13" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
-		{ echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian, Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
+install: python
 	@echo "installing the template's tools into $(CURDIR)/.venv (about a minute)"
 	@$(PYTHON) -m venv --clear .venv
 	@$(bin)/python -m pip --quiet --quiet --disable-pip-version-check install --require-hashes $(addprefix --requirement ,$(requirements))
 	@cat $(requirements) > .venv/requirements.txt
 
-install-checkov:
+install-checkov: python
 	@echo "installing checkov into $(CURDIR)/build/checkov"
 	@$(PYTHON) -m venv --clear build/checkov
 	@build/checkov/bin/python -m pip --quiet --quiet --disable-pip-version-check install --require-hashes --requirement tests/checkov.txt
 	@mkdir -p build/bin && ln -sf ../checkov/bin/checkov build/bin/checkov
 	@cp tests/checkov.txt build/checkov/requirements.txt
+
+# Of the tools, a demonstration needs cookiecutter alone.
+build/.venv/requirements.txt: requirements.txt | python
+	@$(PYTHON) -m venv --clear build/.venv
+	@build/.venv/bin/python -m pip --quiet --quiet --disable-pip-version-check install --require-hashes --requirement $<
+	@cp $< $@
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || \
+		{ echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: install one of them, or name it: make PYTHON=python3.13" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian, Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
