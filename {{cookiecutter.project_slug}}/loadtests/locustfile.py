@@ -1,70 +1,79 @@
-"""Clients that each keep one WebSocket open and time every round trip on it."""
+"""What every run has, whatever the scenario: options, the check of the target, progress, and the gate at the end."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from time import perf_counter
+import secrets
+import sys
+from pathlib import Path
+from time import monotonic
+from typing import Any
 
-from locust import User, constant_pacing, task
-from locust.exception import RescheduleTask
-from websocket import WebSocket, WebSocketException, create_connection
+import gevent
+from locust import events
+from locust.argument_parser import LocustArgumentParser
+from locust.env import Environment
+from locust.runners import WorkerRunner
 
+from loadtests.gate import LEVELS, breaches, levels_of
+from loadtests.target import objection
+from loadtests.tokens import NoTokensError, identities
+from loadtests.users import options_of
 
-class UnexpectedAnswerError(Exception):
-    """The service answered something else than the protocol promises."""
-
-
-class WebSocketUser(User):
-    """A client with one connection to `path`, opened when needed and again after a failure."""
-
-    abstract = True
-    path: str
-    _socket: WebSocket | None = None
-
-    def connection(self) -> WebSocket:
-        if self._socket is None:
-            with self.timed("connect"):
-                self._socket = create_connection(f"{(self.host or '').replace('http', 'ws', 1)}{self.path}", timeout=10)
-        assert self._socket is not None
-        return self._socket
-
-    @contextmanager
-    def timed(self, name: str) -> Iterator[None]:
-        """Report the block as one request of this name; a failure costs the connection and ends the task."""
-        failure: Exception | None = None
-        started = perf_counter()
-        try:
-            yield
-        except (OSError, WebSocketException, UnexpectedAnswerError) as error:
-            failure = error
-            self.on_stop()
-            raise RescheduleTask from error
-        finally:
-            self.environment.events.request.fire(
-                request_type="WebSocket",
-                name=f"{self.path} {name}",
-                response_time=(perf_counter() - started) * 1000,
-                response_length=0,
-                exception=failure,
-                context={},
-            )
-
-    def on_stop(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+_RUN_NUMBERS = 10**11
+_PROGRESS_SECONDS = 5
 
 
-class Echo(WebSocketUser):
-    """Says something every second and expects to hear it again."""
+@events.init_command_line_parser.add_listener
+def add_options(parser: LocustArgumentParser) -> None:
+    """The options that Locust has not; a master hands them to its workers."""
+    parser.add_argument("--scenario", default="", include_in_web_ui=False, help="whose levels have to be kept")
+    parser.add_argument("--levels", default=str(LEVELS), include_in_web_ui=False, help="the file of levels")
+    parser.add_argument("--force", action="store_true", include_in_web_ui=False, help="load whatever --host names")
+    parser.add_argument(
+        "--deploy", default="", include_in_web_ui=False, help="the command that deploys (scenario deploy)"
+    )
+    parser.add_argument(
+        "--run-number",
+        type=int,
+        default=secrets.randbelow(_RUN_NUMBERS),
+        include_in_web_ui=False,
+        help="posts and users of this run have numbers of their own, made of this one",
+    )
 
-    path = "/ws/echo"
-    wait_time = constant_pacing(1)
 
-    @task
-    def echo(self) -> None:
-        socket = self.connection()
-        with self.timed("round trip"):
-            socket.send("hello")
-            answer = socket.recv()
-            if answer != "Echo: hello":
-                raise UnexpectedAnswerError(repr(answer))
+@events.init.add_listener
+def begin(environment: Environment, **_others: Any) -> None:
+    """Refuse in one line what cannot or must not run, and show how it goes."""
+    options = options_of(environment)
+    if isinstance(environment.runner, WorkerRunner) or not options.headless:  # users check what others ask for
+        return
+    if not options.force and (problem := objection(environment.host)):
+        sys.exit(f"loadtest: {problem}")
+    try:
+        identities(environment.host or "", 0)
+    except NoTokensError as error:
+        sys.exit(f"loadtest: {error}")
+    gevent.spawn(_show_progress, environment)
+
+
+@events.quitting.add_listener
+def judge(environment: Environment, **_others: Any) -> None:
+    """Say which levels were not kept; the exit code says whether there are any."""
+    options = options_of(environment)
+    if isinstance(environment.runner, WorkerRunner):
+        return
+    found = list(breaches(environment, levels_of(options.scenario, Path(options.levels))))
+    for breach in found:
+        print(f"breach: {breach}", file=sys.stderr)
+    environment.process_exit_code = 1 if found else 0
+
+
+def _show_progress(environment: Environment) -> None:
+    started = monotonic()
+    while True:
+        gevent.sleep(_PROGRESS_SECONDS)
+        assert environment.runner is not None
+        total = environment.stats.total
+        print(
+            f"{monotonic() - started:5.0f} s  {environment.runner.user_count:6} users"
+            f"  {total.current_rps:8.1f} measures/s  {total.num_failures:6} failures",
+            file=sys.stderr,
+        )

@@ -1,0 +1,1 @@
+"""One file each: who the clients are and what they do."""
