@@ -1,6 +1,7 @@
 """Nothing that was committed is lost, doubled or out of order, whoever dies meanwhile."""
 
 import asyncio
+import os
 import re
 import signal
 from collections.abc import Callable
@@ -52,7 +53,7 @@ async def test_a_reload_replaces_every_process_and_loses_nothing(
         await eventually(lambda: all(client.connections for client in clients), "all are connected")
         old = {worker.pid for worker in service.workers()}
         writing = asyncio.create_task(delivery.write_evenly(clients, load.comments, 4))
-        service.process.send_signal(signal.SIGHUP)
+        os.kill(service.process.pid, signal.SIGHUP)
         await eventually(lambda: all(client.connections > 1 for client in clients), "all have reconnected")
         await writing
         await eventually(lambda: not old & {worker.pid for worker in service.workers()}, "the old ones have ended")
