@@ -14,6 +14,7 @@ import socket
 from asyncio.transports import BaseTransport
 from http import HTTPStatus
 from inspect import isfunction
+from time import monotonic
 from typing import Any
 
 import uvicorn
@@ -31,6 +32,10 @@ _LINGER = 2.0
 """Seconds that a client gets to take our answer to its own close, or the reason why we broke with it."""
 _HIGH_WATER = 65_536
 """Bytes waiting to be sent from which a link is congested (asyncio's default)."""
+_LONG_READ = 16_384
+"""Bytes in one read from which a client may be sending without pause."""
+_REST = 9
+"""How much longer than such a read took we let others have their turn: so one client gets a tenth of the time."""
 
 _logger = logging.getLogger("service.uvicorn")
 _logger.setLevel(logging.WARNING)
@@ -135,7 +140,11 @@ class UvicornLink(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         if self._receiver is not None:
             self._receiver.heard()
+        began = monotonic()
         super().data_received(data)
+        if len(data) > _LONG_READ and not self.read_paused:  # take turns: the loop would read on from here first
+            self.pause_reading()
+            self.loop.call_later(_REST * (monotonic() - began), self.resume_reading)
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             self._refuse_request()
 
