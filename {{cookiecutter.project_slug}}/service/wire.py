@@ -25,6 +25,8 @@ UserId = int | str
 Sequence = Annotated[int, Field(ge=1, le=BIGGEST_INTEGER, description="Position in its stream: 1, 2, 3… without gaps")]
 Time = Annotated[AwareDatetime, AfterValidator(lambda time: time.astimezone(UTC))]
 _DEEPEST = 100
+_LONGEST_NAME = 32
+"""Characters of a field's name that an error repeats: who sends a name may have mistaken a token for one."""
 
 
 def _without_nul(text: str) -> str:
@@ -168,6 +170,6 @@ def utc(timestamp: float) -> datetime:
 def first_problem(errors: list[Any], *, skip: int = 0) -> str:
     """The first of pydantic's errors as `field: why`, without the first `skip` parts of its place."""
     error = errors[0]
-    place = ".".join(str(part) for part in error["loc"][skip:])
+    place = ".".join(str(part)[:_LONGEST_NAME] for part in error["loc"][skip:])
     why = str(error["msg"]).removeprefix("Value error, ")
     return f"{place}: {why}"[:500] if place else why[:500]

@@ -224,6 +224,17 @@ async def replay_of_a_ticket(service: Service) -> Any:
     return (await refused(service.ws, PATH, ticket=ticket)).reason
 
 
+async def tokens_in_the_place_of_names(service: Service) -> list[str]:
+    """The outcome is what is said of it; a token must not be repeated."""
+    async with connected(service.ws, COMMENTS, token=secret()) as client:
+        said = [json.dumps(await client.ask({"type": SIGNED})), json.dumps(await client.comment("x", **{SIGNED: 1}))]
+    async with httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+        headers = bearer(secret(scope="notifications:write"))
+        said.append((await http.post(NOTIFY, json={"user_id": 1, "data": {}, SIGNED: 1}, headers=headers)).text)
+    assert not [answer for answer in said if SIGNED in answer]
+    return [json.loads(answer)["code"] for answer in said]
+
+
 async def another_users_renewal(service: Service) -> str:
     async with connected(service.ws, PATH, token=secret()) as client:
         answer = await client.ask({"type": "authenticate", "token": secret(VICTIM)})
@@ -443,6 +454,7 @@ ATTACKS: dict[str, tuple[Attack, Any]] = {
         ask("POST", "/api/users/1%0A%7B%22event%22:%22forged%22%7D/disconnect", headers=bearer(SIGNED)),
         (403, "insufficient_scope"),
     ),
+    "tokens as names": (tokens_in_the_place_of_names, ["invalid_message", "invalid_message", "invalid_request"]),
     # Other users
     "another user's notifications": (another_users_notifications, ["caught_up", "still unread"]),
     "another user's token": (another_users_renewal, "invalid_token"),
