@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 TOOLS = Path(sys.executable).parent
 
@@ -72,3 +73,15 @@ def test_compose_reads_its_file(project: Path) -> None:
     environment = {**os.environ, "SECRET_KEY": "k" * 32}
     result = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=True)
     assert json.loads(result.stdout)["services"].keys() == {"service", "migrate", "database", "valkey"}
+
+
+@pytest.mark.parametrize(("manifest", "ecosystem"), [("requirements.txt", "pip"), (".terraform.lock.hcl", "terraform")])
+def test_everything_that_is_pinned_is_kept_up_to_date(house: Path, manifest: str, ecosystem: str) -> None:
+    updates = yaml.safe_load((house / ".github" / "dependabot.yml").read_text())["updates"]
+    looked_at = {
+        directory
+        for update in updates
+        if update["package-ecosystem"] == ecosystem
+        for directory in update["directories"]
+    }
+    assert looked_at == {f"/{path.parent.relative_to(house)}" for path in house.rglob(manifest)}

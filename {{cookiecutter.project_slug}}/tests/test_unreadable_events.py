@@ -25,7 +25,8 @@ def publish(service: Service, broker: Broker, topic: str, payload: str) -> None:
     """As anybody could who has the password of the broker."""
     if "VALKEY_URL" in broker:
         with valkey.Valkey.from_url(broker["VALKEY_URL"]) as client:
-            client.publish(topic, payload)
+            for channel in client.pubsub_channels(f"*{topic}"):
+                client.publish(channel, payload)
     else:
         service.database.rows("select pg_notify(%s, %s)", topic, payload)
 
