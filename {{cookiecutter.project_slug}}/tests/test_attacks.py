@@ -367,6 +367,14 @@ ATTACKS: dict[str, tuple[Attack, Any]] = {
     "our name before theirs": (shake(token=SIGNED, origin=f"http://{HOST}.evil.example"), FOREIGN),
     "our name as a user": (shake(token=SIGNED, origin=f"http://{HOST}@evil.example"), FOREIGN),
     "a file": (shake(token=SIGNED, origin="file://"), FOREIGN),
+    "two hosts, one of them theirs": (
+        raw("Host: evil.example", "Origin: http://evil.example"),
+        (403, "forbidden_origin"),
+    ),
+    "their host before ours": (
+        raw("Host: evil.example", f"Host: {HOST}", "Origin: http://evil.example", without="Host"),
+        (403, "forbidden_origin"),
+    ),
     "two origins": (raw(f"Origin: http://{HOST}", "Origin: https://evil.example"), (400, "invalid_handshake")),
     # Handshakes
     "no key": (raw(without="Sec-WebSocket-Key"), (400, "invalid_handshake")),

@@ -72,7 +72,8 @@ def check_origin(handshake: HTTPConnection, allowed: tuple[str, ...]) -> None:
     if allowed:
         permitted = any(_matches(plain_origin(origin), pattern) for pattern in allowed)
     else:
-        permitted = _is_same_host(origin.lower(), handshake.headers.get("host", "").lower())
+        hosts = handshake.headers.getlist("host")
+        permitted = len(hosts) == 1 and _is_same_host(origin.lower(), hosts[0].lower())
     if not permitted:
         raise Refusal(403, "forbidden_origin", "This origin is not allowed.", close_code=1008)
 
