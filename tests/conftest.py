@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from tests.bakery import bake, copy_template
 
@@ -26,6 +28,17 @@ LONGEST = ["test_project.py", "test_cloud.py", "test_workflows.py", "test_infra.
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(program): the test runs only where this program is installed")
+
+
+class ByFile(LoadFileScheduling):
+    """Tests of a file share something costly, or need every core, and run one after the other; lives of clouds wait."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if "test_the_life_of_an_environment" in nodeid else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    return ByFile(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -37,13 +37,7 @@ def deployment(project: Path, cloud: Cloud, *arguments: str) -> subprocess.Compl
     )
 
 
-@pytest.mark.parametrize(
-    "life",
-    [
-        pytest.param(one, marks=pytest.mark.xdist_group("one life")),
-        pytest.param(another, marks=[full, pytest.mark.xdist_group("another life")]),
-    ],
-)
+@pytest.mark.parametrize("life", [one, pytest.param(another, marks=full)])
 def test_the_life_of_an_environment(template: Path, tmp_path: Path, life: str) -> None:
     project = bake(template, tmp_path, domain_name="example.com")
     choices = [f"-var={name}={value}" for name, value in LIVES[life].items()]

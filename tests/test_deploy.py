@@ -18,8 +18,6 @@ from tests.cloud import ACCOUNT, REGION, Cloud, Terraform, simulated_cloud
 from tests.test_cloud import PROJECT, deployment
 from tests.test_project import free_port, wait_for
 
-pytestmark = pytest.mark.xdist_group("deploy")
-
 NAME = f"{PROJECT}-staging"
 REPOSITORY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{PROJECT}"
 STATE = f"{PROJECT}-terraform-state-{ACCOUNT}"

@@ -33,7 +33,7 @@ KEY = "0123456789abcdef" * 4
 DRAIN_SECONDS = 2
 
 programs = ["buildah", "podman", "runc", "mmdebstrap"]
-pytestmark = [pytest.mark.xdist_group("image"), *map(pytest.mark.needs, programs)]
+pytestmark = [*map(pytest.mark.needs, programs)]
 
 
 @dataclass

@@ -307,7 +307,6 @@ def production(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Reso
 
 
 @needs_terraform
-@pytest.mark.xdist_group("production")
 def test_production_as_planned(production: Resources) -> None:
     exposure.assert_only_the_load_balancer_is_public(production)
     exposure.assert_only_named_paths_reach_tasks(production, pages=False)

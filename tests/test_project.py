@@ -20,7 +20,7 @@ from tests.bakery import bake, copy_template
 
 PATIENCE = 300
 
-pytestmark = [pytest.mark.needs("git"), pytest.mark.needs("make"), pytest.mark.xdist_group("project")]
+pytestmark = [pytest.mark.needs("git"), pytest.mark.needs("make")]
 
 
 def bare_environment(**settings: str) -> dict[str, str]:

@@ -21,8 +21,6 @@ from botocore.credentials import Credentials
 
 from tests.cloud import REGION, Cloud, simulated_cloud
 
-pytestmark = pytest.mark.xdist_group("watcher")
-
 ROLE = {"AccessKeyId": "AKIDEXAMPLE", "SecretAccessKey": "a/secret+key", "Token": "a+token=="}
 
 

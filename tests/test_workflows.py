@@ -18,7 +18,7 @@ TOOLS = Path(sys.executable).parent
 JOBS = {"lint": "no issues found", "infrastructure": r"Success!\S* \d+ passed, 0 failed"}
 IDENTITY = ["-c", "user.name=A user", "-c", "user.email=user@example.com"]
 
-pytestmark = [pytest.mark.needs("git"), pytest.mark.needs("make"), pytest.mark.xdist_group("workflows")]
+pytestmark = [pytest.mark.needs("git"), pytest.mark.needs("make")]
 
 
 def test_checkov_is_the_same_here_and_in_the_workflow(project: Path) -> None:
