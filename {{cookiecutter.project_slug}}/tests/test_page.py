@@ -238,11 +238,15 @@ def test_it_works_with_the_keyboard_alone(service: Service, pages: Pages) -> Non
     User(page, 1).wait_for_problem("invalid_message")
 
 
-def test_it_fits_a_phone_and_a_tablet(service: Service, pages: Pages) -> None:
-    page = pages.demo(service)
-    User(page, 1).wait_for_state("live")
-    User(page, 1).write("a-very-long-word-" * 20)
-    page.locator(".comments li").last.wait_for()
+@pytest.mark.parametrize("path", ["/", "/asyncapi"])
+def test_it_fits_a_phone_and_a_tablet(service: Service, pages: Pages, path: str) -> None:
+    page = pages.demo(service) if path == "/" else pages.open(service, path)
+    if path == "/":
+        User(page, 1).write("a-very-long-word-" * 20)
+        page.locator(".comments li").last.wait_for()
+    else:
+        page.locator("section").first.wait_for()
+        page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
     for width in (320, 390, 768):
         page.set_viewport_size({"width": width, "height": 700})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -301,12 +305,15 @@ def test_make_run_prints_an_address_that_brings_its_tokens(start_service: StartS
 def test_without_a_token_it_says_how_to_get_one(service: Service, pages: Pages) -> None:
     page = pages.open(service)
     assert "python -m service token --user 2" in User(page, 2).root.inner_text()
+    assert not User(page, 2).root.get_by_role("button", name="Send", exact=True).is_visible()
     User(page, 2).root.get_by_label("Token").fill("nonsense")
     User(page, 2).press("Use")
     User(page, 2).wait_for_problem("That is not a token.")
     User(page, 2).root.get_by_label("Token").fill(token(2))
     User(page, 2).press("Use")
     User(page, 2).wait_for_state("live")
+    User(page, 2).press("Notify the other")
+    User(page, 2).wait_for_problem("has no token yet")
 
 
 def test_the_page_of_the_http_endpoints_works_without_the_internet(service: Service, pages: Pages) -> None:

@@ -41,7 +41,7 @@ class User {
     this.root = fragment.querySelector("section");
     this.other = null;
     this.find("details").open = matchMedia("(min-width: 48rem)").matches;
-    this.find("code").textContent = `.venv/bin/python -m service token --user ${number} --scope notifications:write`;
+    this.find(".command").textContent = `.venv/bin/python -m service token --user ${number} --scope notifications:write`;
     this.find(".token").addEventListener("submit", (event) => this.#change(event));
     this.find(".write").addEventListener("submit", (event) => this.#write(event));
     this.find("[name=bad]").addEventListener("click", () => this.#comments?.send({ type: "new_comment", text: "no body" }));
@@ -193,6 +193,10 @@ class User {
 
   async #notify() {
     const id = this.other.id;
+    if (id === undefined) {
+      this.#complain({ code: "nobody", message: "The other user has no token yet." });
+      return;
+    }
     const user_id = /^\d+$/.test(id) ? Number(id) : id;
     const body = { user_id, data: { text: `User ${this.id} says hello.` } };
     try {
