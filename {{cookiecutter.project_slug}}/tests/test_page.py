@@ -94,6 +94,8 @@ def test_nothing_is_lost_or_doubled_by_a_kill_and_a_restart(
     writer.write("while it was gone")
     writer.wait_for_comments("You before", "You while it was gone")
     assert writer.root.locator(".unconfirmed").count() == 1
+    writer.press("Send a bad message")
+    writer.wait_for_problem("There is no connection now.")
     countdown = writer.root.locator(".countdown")
     writer.root.page.wait_for_function("node => /\\d\\.\\d s/.test(node.textContent)", arg=countdown.element_handle())
 
@@ -261,6 +263,7 @@ def test_nothing_stands_in_the_way_of_a_screen_reader_in_light_or_dark(
     page = pages.demo(service) if path == "/" else pages.open(service, path)
     page.locator("section").first.wait_for()
     if path == "/":
+        User(page, 1).wait_for_state("live")
         User(page, 1).press("Send a bad message")
         User(page, 1).wait_for_problem("invalid_message")
         User(page, 2).press("Change the token")

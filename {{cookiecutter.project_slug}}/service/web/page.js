@@ -44,7 +44,7 @@ class User {
     this.find(".command").textContent = `.venv/bin/python -m service token --user ${number} --scope notifications:write`;
     this.find(".token").addEventListener("submit", (event) => this.#change(event));
     this.find(".write").addEventListener("submit", (event) => this.#write(event));
-    this.find("[name=bad]").addEventListener("click", () => this.#comments?.send({ type: "new_comment", text: "no body" }));
+    this.find("[name=bad]").addEventListener("click", () => this.#sendBad());
     this.find("[name=notify]").addEventListener("click", () => this.#notify());
     this.find("[name=retry]").addEventListener("click", () => this.#connect());
     this.find("[name=change]").addEventListener("click", () => this.#offerTokenField(this.find(".token").hidden));
@@ -149,6 +149,11 @@ class User {
       item.remove();
       this.#complain(problem);
     }
+  }
+
+  #sendBad() {
+    const sent = this.#comments.send({ type: "new_comment", text: "no body" });
+    if (!sent) this.#complain({ code: "not_sent", message: "There is no connection now." });
   }
 
   #show(seq, author, body) {
@@ -261,8 +266,10 @@ function begin() {
   const given = new URLSearchParams(location.hash.slice(1));
   if (given.has("post")) post.value = given.get("post");
   if (!given.has("token")) return JSON.parse(localStorage.getItem("tokens") ?? "[]");
-  history.replaceState(null, "", location.pathname);
-  return given.getAll("token");
+  const tokens = given.getAll("token");
+  given.delete("token");
+  history.replaceState(null, "", `${location.pathname}${given.has("post") ? `#${given}` : ""}`);
+  return tokens;
 }
 
 function remember() {
