@@ -33,7 +33,8 @@ def breaches(environment: Environment, levels: dict[str, Any]) -> Iterator[str]:
     if stats.total.num_requests == 0:
         yield "nothing was measured"
     elif 100 * stats.total.fail_ratio > allowed:
-        yield f"failures: {100 * stats.total.fail_ratio:.2g} % of all measures, {allowed} allowed: {_reasons(stats)}"
+        share = f"{100 * stats.total.fail_ratio:.2g} % of all measures, and {allowed} are allowed"
+        yield f"failures: {share}: {_reasons(stats)}"
     assert environment.runner is not None
     for exception in environment.runner.exceptions.values():
         yield f"the load test itself failed {exception['count']} times: {exception['msg']}"
@@ -43,11 +44,11 @@ def _slow(measure: str, limits: dict[str, float], stats: RequestStats) -> Iterat
     entry = _entry(measure, stats)
     for percentile, limit in limits.items():
         if entry is None or entry.num_requests == entry.num_failures:
-            yield f"{measure} {percentile}: nothing was measured, {limit} ms allowed"
+            yield f"{measure} {percentile}: nothing was measured, and it has to be below {limit} ms"
             continue
         milliseconds = entry.get_response_time_percentile(float(percentile.removeprefix("p")) / 100)
-        if milliseconds > limit:
-            yield f"{measure} {percentile}: {milliseconds:g} ms, {limit} allowed"
+        if milliseconds >= limit:
+            yield f"{measure} {percentile}: {milliseconds:g} ms, and it has to be below {limit}"
 
 
 def _entry(measure: str, stats: RequestStats) -> StatsEntry | None:

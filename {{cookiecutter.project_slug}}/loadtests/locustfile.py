@@ -10,8 +10,10 @@ import gevent
 from locust import events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
-from locust.runners import WorkerRunner
+from locust.runners import MasterRunner, WorkerRunner
+from locust.stats import CSV_STATS_INTERVAL_SEC
 
+from loadtests.finish import wait_for_workers
 from loadtests.gate import LEVELS, breaches, levels_of
 from loadtests.target import objection
 from loadtests.tokens import NoTokensError, identities
@@ -42,6 +44,7 @@ def add_options(parser: LocustArgumentParser) -> None:
 @events.init.add_listener
 def begin(environment: Environment, **_others: Any) -> None:
     """Refuse in one line what cannot or must not run, and show how it goes."""
+    gevent.sleep(0)  # the clock of its loop, by which the run's time is measured, stood still while modules were loaded
     options = options_of(environment)
     if isinstance(environment.runner, WorkerRunner) or not options.headless:  # users check what others ask for
         return
@@ -51,6 +54,8 @@ def begin(environment: Environment, **_others: Any) -> None:
         identities(environment.host or "", 0)
     except NoTokensError as error:
         sys.exit(f"loadtest: {error}")
+    if isinstance(environment.runner, MasterRunner):
+        wait_for_workers(environment)
     gevent.spawn(_show_progress, environment)
 
 
@@ -60,6 +65,7 @@ def judge(environment: Environment, **_others: Any) -> None:
     options = options_of(environment)
     if isinstance(environment.runner, WorkerRunner):
         return
+    gevent.sleep(2 * CSV_STATS_INTERVAL_SEC)  # for the last lines of the CSV files
     found = list(breaches(environment, levels_of(options.scenario, Path(options.levels))))
     for breach in found:
         print(f"breach: {breach}", file=sys.stderr)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from locust import between, constant, task
+from locust.env import Environment
 
 from loadtests.follower import Message
 from loadtests.measures import LastSubscriber, age, stamp
@@ -23,11 +24,14 @@ class CommentsUser(WebSocketUser):
     kind = "comments"
     _numbers: ClassVar[Iterator[int]] = itertools.count()
 
-    def on_start(self) -> None:
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
         group, place = divmod(next(self._numbers), _OF_USERS)
         post = 0 if place < _ON_THE_HOT_POST else 1 + group % _COLD_POSTS
-        self.path = f"/ws/live-comments/{options_of(self.environment).run_number * _POSTS_A_RUN + post}"
+        self.path = f"/ws/live-comments/{options_of(environment).run_number * _POSTS_A_RUN + post}"
         self.post = self.follow(self.path, stream=self.path, on_live=self.heard)
+
+    def on_start(self) -> None:
         self.post.start()
 
     def on_stop(self) -> None:
@@ -49,8 +53,8 @@ class Reader(CommentsUser):
     _last_subscriber: ClassVar[LastSubscriber] = LastSubscriber()
 
     def on_start(self) -> None:
-        super().on_start()
         self._last_subscriber.joined(self.path)
+        super().on_start()
 
     def on_stop(self) -> None:
         self._last_subscriber.left(self.path)
