@@ -21,7 +21,7 @@ def main() -> int:
         if not arguments.worker:
             shutil.rmtree(reports, ignore_errors=True)
             reports.mkdir(parents=True)
-            options += ["--html", str(reports / "report.html"), "--csv", str(reports / "run")]
+            options += ["--html", str(reports / "report.html"), "--csv", str(reports / "run"), "--csv-full-history"]
             if arguments.scenario == "deploy" and arguments.host is None:
                 from loadtests.deployment import serving  # noqa: PLC0415 - elsewhere there may be no service to start
 
@@ -32,7 +32,7 @@ def main() -> int:
         else:
             options += ["--worker"]
         code = _locust(arguments.scenario, arguments.shape, options)
-    if not arguments.worker:
+    if (reports / "report.html").exists() and not arguments.worker:
         _draw(reports, arguments.scenario)
     return code
 

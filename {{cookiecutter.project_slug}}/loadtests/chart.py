@@ -18,11 +18,8 @@ _LOAD = "#dddddd"
 
 def draw(reports: Path, scenario: str) -> Path | None:
     """Draw a run's chart next to its files; returns where it is, or None when nothing was measured."""
-    history = reports / "run_stats_history.csv"
-    if not history.exists():
-        return None
-    with history.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["50%"] != "N/A"]
+    with (reports / "run_stats_history.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["50%"] != "N/A" and row["User Count"] != "0"]
     measures = {row["Name"] for row in rows} - {"Aggregated"}
     measure = next((name for name in [*levels_of(scenario), *sorted(measures)] if name in measures), None)
     if measure is None:

@@ -75,7 +75,7 @@ async def test_the_smoke_run_measures_everything_and_keeps_its_levels(
     start_service: StartService, tmp_path: Path
 ) -> None:
     service = start_service(RATE_LIMIT="20")
-    options = ["--host", service.http, "--users", "40", "--spawn-rate", "40", "--run-time", "15s"]
+    options = ["--host", service.http, "--users", "40", "--spawn-rate", "40", "--run-time", "12s"]
     run = await load(tmp_path, "smoke", *options)
     assert (run.code, run.breaches) == (0, []), run.output
     expected = {f"comments {measure}" for measure in ("connect", "delivery", "last subscriber", "stored", "catch-up")}
@@ -92,12 +92,12 @@ async def test_a_deployment_under_load_loses_nothing(database: Database, tmp_pat
     run = await load(
         tmp_path,
         "deploy",
-        *("--users", "40", "--spawn-rate", "40", "--run-time", "15s"),
+        *("--users", "40", "--spawn-rate", "40", "--run-time", "10s"),
         *levels(tmp_path, "[deploy]\nfailures = 1\n'comments reconnect' = { p99 = 15000 }\n"),
         ENVIRONMENT="production",
         DATABASE_URL=database.url,
         SECRET_KEY=SECRET_KEY,
-        DRAIN_SECONDS="2",
+        DRAIN_SECONDS="1",
     )
     assert (run.code, run.breaches) == (0, []), run.output
     assert run.counts()["comments closed for a restart"] == 40
