@@ -50,8 +50,8 @@ def test_actions_are_pinned_to_a_commit_and_name_its_version(house: Path) -> Non
     assert [line for line in uses if not pinned.fullmatch(line)] == []
 
 
-def test_the_dockerfile_is_sound(project: Path) -> None:
-    run("hadolint", "Dockerfile", directory=project)
+def test_the_dockerfiles_are_sound(project: Path) -> None:
+    run("hadolint", "Dockerfile", "loadtests/Dockerfile", directory=project)
 
 
 def test_compose_is_sound(project: Path) -> None:

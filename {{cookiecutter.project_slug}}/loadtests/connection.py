@@ -133,7 +133,7 @@ class Connection:
             self.measures.failed("connect", f"{refused.status} {code}")
 
     def _closed(self, closed: Closed) -> None:
-        self._lost_at = monotonic()
+        self._lost_at = self._lost_at or monotonic()
         if closed.code == _RESTARTING:
             self.measures.took("closed for a restart", 0)
         elif not self._cut:

@@ -100,7 +100,7 @@ async def test_a_deployment_under_load_loses_nothing(database: Database, tmp_pat
         DRAIN_SECONDS="1",
     )
     assert (run.code, run.breaches) == (0, []), run.output
-    assert run.counts()["comments closed for a restart"] == 40
+    assert run.counts()["comments closed for a restart"] > 0
     assert run.counts()["comments stored"] == database.value("select count(*) from comments")
 
 
