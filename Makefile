@@ -6,7 +6,7 @@ requirements := tests/requirements.txt '$(project)/tests/requirements.txt'
 export PATH := $(CURDIR)/build/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup install install-checkov python demo test lint conformance checkov lock clean infra-test
+.PHONY: help setup install install-checkov python demo test lint conformance benchmarks checkov lock clean infra-test
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ conformance: setup ## run the Autobahn test suite against the service (needs Pyt
 checkov: ## install checkov into build/: the checks of Terraform need it
 	@cmp -s tests/checkov.txt build/checkov/requirements.txt || $(MAKE) --no-print-directory install-checkov
 
+benchmarks: setup ## measure the service beside its peers, half an hour of two cores; ARGS=--quick prints one short run
+	@cd '$(project)' && PYTHONPATH=.. ../$(bin)/python -m benchmarks $(ARGS)
+
 lock: setup ## pin the newest versions that both pyproject.toml allow
 	@$(bin)/python -m tests.bakery build
 	@$(MAKE) --no-print-directory -C build/live-service --assume-old setup lock bin='$(abspath $(bin))'
@@ -48,6 +51,8 @@ lock: setup ## pin the newest versions that both pyproject.toml allow
 		--upgrade --group checkov --output-file tests/checkov.txt
 	@$(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--group demo --constraint tests/requirements.txt --output-file requirements.txt
+	@$(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--upgrade --constraint '$(project)/tests/requirements.txt' --output-file benchmarks/requirements.txt benchmarks/requirements.in
 
 clean: ## remove .venv, build and caches
 	@rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache
