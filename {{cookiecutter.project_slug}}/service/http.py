@@ -1,4 +1,9 @@
-"""What every request and answer goes through: exact paths, a limit on bodies, headers that browsers obey."""
+"""What every request and answer goes through: exact paths, a limit on bodies, headers that browsers obey.
+
+WebSockets pass through functions that are no coroutines, whose frames each connection would keep.
+"""
+
+from collections.abc import Awaitable
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -22,7 +27,7 @@ class SafeHeaders:
         self._app = app
         self._headers = {**_HEADERS, "Strict-Transport-Security": _HSTS} if https else _HEADERS
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         async def add_headers(message: Message) -> None:
             if message["type"] in _ANSWERS:
                 headers = MutableHeaders(scope=message)
@@ -30,7 +35,7 @@ class SafeHeaders:
                     headers.setdefault(name, value)
             await send(message)
 
-        await self._app(scope, receive, add_headers)
+        return self._app(scope, receive, add_headers)
 
 
 class ExactPaths:
@@ -43,9 +48,9 @@ class ExactPaths:
         self._app = app
         self._not_found = not_found
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         app = self._not_found if scope.get("path", "").endswith("\n") else self._app
-        await app(scope, receive, send)
+        return app(scope, receive, send)
 
 
 class BodyLimit:
@@ -55,7 +60,9 @@ class BodyLimit:
         self._app = app
         self._most = most
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] != "http":
+            return self._app(scope, receive, send)
         received = 0
 
         async def count() -> Message:
@@ -66,4 +73,4 @@ class BodyLimit:
                 raise HTTPException(413)  # FastAPI lets no other exception through while it reads a body
             return message
 
-        await self._app(scope, count if scope["type"] == "http" else receive, send)
+        return self._app(scope, count, send)

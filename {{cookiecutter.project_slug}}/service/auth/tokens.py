@@ -74,11 +74,13 @@ class Tokens:
     async def _claims(self, token: str) -> dict[str, Any]:
         if len(token) > _LONGEST_TOKEN:
             raise ValueError("it is too long")
+        if self._provider is None:
+            return _decode(token, self._keys, ALGORITHM)
         header = jwt.get_unverified_header(token)
         algorithm = header.get("alg")
         if algorithm == ALGORITHM and self._keys:
             return _decode(token, self._keys, algorithm)
-        if algorithm in ALGORITHMS and self._provider is not None:
+        if algorithm in ALGORITHMS:
             keys = await self._provider.candidates(header)
             return _decode(token, keys, algorithm, issuer=self._issuer, audience=self._audience)
         raise jwt.InvalidAlgorithmError

@@ -12,12 +12,12 @@ from service.realtime.router import engine_of
 from service.wire import BIGGEST_INTEGER, Number
 
 
-def _comments(connection: HTTPConnection) -> _Comments:
+async def _comments(connection: HTTPConnection) -> _Comments:
     engine = engine_of(connection)
     return _Comments(engine.database, engine.broker, engine.settings)
 
 
-def _notifications(connection: HTTPConnection) -> _Notifications:
+async def _notifications(connection: HTTPConnection) -> _Notifications:
     engine = engine_of(connection)
     return _Notifications(engine.database, engine.broker, engine.settings)
 

@@ -1,10 +1,10 @@
 """One client's connection, as an endpoint sees it, and its life from the handshake to the goodbye."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from time import monotonic, time
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -52,7 +52,6 @@ class Connection(Peer, Generic[In, Out]):
         super().__init__(engine, offered or AsgiLink(websocket, engine.settings.max_outbox_bytes), principal)
         self._websocket = websocket
         self._subscriptions = 0
-        structlog.contextvars.bind_contextvars(connection_id=self.id, path=websocket.scope["path"][:256])
 
     @property
     def user_id(self) -> UserId:
@@ -99,9 +98,10 @@ class Connection(Peer, Generic[In, Out]):
             self._engine.metrics.limits.labels("subscriptions").inc()
             raise Problem("too_many_subscriptions", f"A connection may follow {_MOST_SUBSCRIPTIONS} streams.")
         async with self._engine.hub.joined(stream) as topic:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_OPEN_SECONDS):
-                    await topic.opened.wait()
+            if not topic.opened.is_set():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_OPEN_SECONDS):
+                        await topic.opened.wait()
             await self._accept()
             catching_up = None
             if after is None:
@@ -117,7 +117,9 @@ class Connection(Peer, Generic[In, Out]):
                     catching_up.cancel()
                 topic.live.pop(self.id, None)
 
-    async def run(self, path: str, codec: Codec, endpoint: Callable[[], Awaitable[None]]) -> None:
+    async def run(
+        self, path: str, codec: Codec, endpoint: Callable[..., Awaitable[None]], arguments: Mapping[str, Any]
+    ) -> None:
         """Live through one endpoint, whatever happens to it. For the router.
 
         Raises:
@@ -125,12 +127,11 @@ class Connection(Peer, Generic[In, Out]):
         """
         self._path = path
         self._codec = codec
-        if self.principal is not None:
-            structlog.contextvars.bind_contextvars(user_id=self.principal.user_id)
+        structlog.contextvars.bind_contextvars(**self._identity())
         since = monotonic()
         with self._engine.connections.admitted(self):
             try:
-                await self._run(endpoint)
+                await self._run(endpoint, arguments)
             finally:
                 for task in self._tasks:
                     task.cancel()
@@ -139,10 +140,15 @@ class Connection(Peer, Generic[In, Out]):
                     self._engine.metrics.closes.labels(_label(self.close_code)).inc()
                     _logger.info("connection_closed", code=self.close_code, seconds=round(monotonic() - since, 1))
 
-    async def _run(self, endpoint: Callable[[], Awaitable[None]]) -> None:
+    def _identity(self) -> dict[str, object]:
+        """What its log lines carry."""
+        user = {} if self.principal is None else {"user_id": self.principal.user_id}
+        return {"connection_id": self.id, "path": self._websocket.scope["path"][:256], **user}
+
+    async def _run(self, endpoint: Callable[..., Awaitable[None]], arguments: Mapping[str, Any]) -> None:
         try:
             async with self._scope:
-                await endpoint()
+                await endpoint(**arguments)
                 await self._accept()
             if not self.accepted:
                 raise self._refusal()
@@ -178,4 +184,4 @@ class Connection(Peer, Generic[In, Out]):
         self.accepted = True
         self.link.attach(self)
         self._engine.metrics.handshakes.labels(self._path).inc()
-        _logger.info("connection_opened")
+        _logger.debug("connection_opened")

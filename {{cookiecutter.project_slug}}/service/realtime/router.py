@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial, wraps
+from functools import wraps
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from fastapi import APIRouter, Depends, WebSocket
@@ -74,7 +74,7 @@ class Endpoints(APIRouter):
             @wraps(handler)
             async def live(**arguments: Any) -> None:
                 connection: Connection[Any, Any] = arguments[parameter]
-                await connection.run(path, codec, partial(handler, **arguments))
+                await connection.run(path, codec, handler, arguments)
 
             super(Endpoints, self).websocket(path, name, **options)(live)
             return handler

@@ -39,7 +39,7 @@ class Event:
         return frame_of(self.message)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Stream:
     """What the engine has to know of a domain's stream.
 

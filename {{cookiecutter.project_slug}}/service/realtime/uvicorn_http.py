@@ -36,6 +36,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._request_is_complete()
         super().on_message_complete()
 
+    def handle_websocket_upgrade(self) -> None:
+        super().handle_websocket_upgrade()
+        del self.parser  # it refers to us: without the cycle both go now, not when garbage is collected
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._request_is_complete()
         super().connection_lost(exc)

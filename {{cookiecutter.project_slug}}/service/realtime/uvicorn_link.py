@@ -1,23 +1,23 @@
 """The link on uvicorn: a subclass of its WebSocket protocol that puts frames on the socket itself.
 
-It touches what uvicorn does not document, hence `check_uvicorn` and the pinned range in pyproject.toml. What it adds:
+It touches what uvicorn does not document, hence `uvicorn_check` and the pinned range in pyproject.toml. What it adds:
 
 - Reading goes on while a handler is busy, so pongs and closes are seen; uvicorn pauses after one message.
 - A closing handshake that the client does not finish ends with `abort()`; uvicorn's `close()` waits for a flush that
   never comes to a client that does not read, and so kept the socket, the task and the process alive.
-- Frames go to the socket without passing through ASGI messages, which halves the cost of a fan-out.
+- Frames go to the socket without passing through ASGI messages, which halves the cost of a fan-out; those that a
+  client is due in one turn of the event loop leave together, in one system call.
 - The handshake line, which may hold a token, is not logged.
 """
 
+import asyncio
 import logging
 import socket
 from asyncio.transports import BaseTransport
 from http import HTTPStatus
-from inspect import isfunction
 from time import monotonic
 from typing import Any
 
-import uvicorn
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
@@ -25,7 +25,8 @@ from websockets.frames import Frame as ReceivedFrame
 from websockets.http11 import Request, Response
 
 from service.realtime.frames import Frame
-from service.realtime.link import EXTENSION, Link, Receiver
+from service.realtime.link import EXTENSION, Receiver
+from service.realtime.turn import Turn
 from service.wire import Refused
 
 _LINGER = 2.0
@@ -36,9 +37,30 @@ _LONG_READ = 16_384
 """Bytes in one read from which a client may be sending without pause."""
 _REST = 9
 """How much longer than such a read took we let others have their turn: so one client gets a tenth of the time."""
+_MOST_UNSENT = 16
+"""How many frames may wait for the end of the loop's turn; with the next limit, never more than `_HIGH_WATER`."""
+_LARGE_FRAME = 4096
+"""Bytes; a larger frame does not wait, nor does what came before it."""
 
 _logger = logging.getLogger("service.uvicorn")
 _logger.setLevel(logging.WARNING)
+
+
+_WRITABLE = asyncio.Event()
+"""Stands for that of a link which was never congested, and is never cleared."""
+_WRITABLE.set()
+
+
+class _Nobody:
+    """In place of the queue of ASGI events, once the engine is told what arrives instead."""
+
+    def put_nowait(self, _event: object) -> None: ...
+
+    def empty(self) -> bool:
+        return True
+
+
+_NOBODY = _Nobody()
 
 
 class UvicornLink(WebSocketsSansIOProtocol):
@@ -48,13 +70,26 @@ class UvicornLink(WebSocketsSansIOProtocol):
     max_outbox_bytes = 1_048_576
     user_timeout = 0.0
     """Seconds after which the kernel gives up on a client that acknowledges nothing; 0 leaves it to the kernel."""
+    _turn: Turn
 
-    _receiver: Receiver | None = None
-    _is_open = False
-    _write_paused = False
+    # Thirty attributes are more than instances of one class can share the names of: without slots for the ones that
+    # uvicorn sets, each connection would hold a dictionary of 2 KiB.
+    __slots__ = (
+        "_is_open", "_receiver", "_unsent", "_write_paused",
+        "app", "app_state", "asgi_version", "client", "close_sent", "close_timeout", "close_timer", "config", "conn",
+        "connections", "curr_msg_data_type", "default_headers", "disconnected", "frames", "handshake_complete",
+        "handshake_initiated", "initial_response", "last_ping_rtt", "logger", "loop", "pending_ping_payload",
+        "ping_interval", "ping_sent_at", "ping_timeout", "ping_timer", "pong_timer", "queue", "read_paused", "request",
+        "response", "root_path", "scheme", "scope", "server", "tasks", "transport", "writable",
+    )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.writable = _WRITABLE
+        self._receiver: Receiver | None = None
+        self._is_open = False
+        self._write_paused = False
+        self._unsent: list[bytes] = []
         self.logger = _logger
         self.conn.logger = _logger
         self.conn.debug = False
@@ -65,15 +100,31 @@ class UvicornLink(WebSocketsSansIOProtocol):
     def attach(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self._is_open = not self.disconnected
+        del self.scope["extensions"][EXTENSION]
+        self.queue = _NOBODY  # type: ignore[assignment]
+        self.request.headers.clear()  # the parser keeps it for ever
+        del self.request, self.response
 
     def write(self, frame: Frame) -> None:
         if not self._is_open:
             return
-        if self._write_paused and self.buffered() + len(frame.wire) > self.max_outbox_bytes:
+        wire = frame.wire
+        if self._write_paused and self.buffered() + len(wire) > self.max_outbox_bytes:
             assert self._receiver is not None
             self._receiver.overflowed()
-        else:
-            self.transport.write(frame.wire)
+            return
+        unsent = self._unsent
+        unsent.append(wire)
+        if len(wire) > _LARGE_FRAME or len(unsent) == _MOST_UNSENT:
+            self.flush()
+        elif len(unsent) == 1:
+            self._turn.flush_at_end(self)
+
+    def flush(self) -> None:
+        """Send what was gathered in this turn of the event loop."""
+        if unsent := self._unsent:
+            self._unsent = []
+            self.transport.write(unsent[0] if len(unsent) == 1 else b"".join(unsent))
 
     def ping(self) -> None:
         if self._is_open:
@@ -88,7 +139,7 @@ class UvicornLink(WebSocketsSansIOProtocol):
         await self.writable.wait()
 
     def buffered(self) -> int:
-        return self.transport.get_write_buffer_size()
+        return self.transport.get_write_buffer_size() + sum(map(len, self._unsent))
 
     def pause_reading(self) -> None:
         if not self.read_paused and not self.transport.is_closing():
@@ -112,6 +163,7 @@ class UvicornLink(WebSocketsSansIOProtocol):
 
     def abort(self) -> None:
         self._is_open = False
+        self._unsent.clear()
         if self.transport is not None:
             self.transport.abort()
 
@@ -177,6 +229,7 @@ class UvicornLink(WebSocketsSansIOProtocol):
             self.transport.write(b"".join(pong))
 
     def handle_close(self, event: ReceivedFrame) -> None:
+        self.flush()
         super().handle_close(event)
         assert self.conn.close_rcvd is not None
         self._end(self.conn.close_rcvd.code)
@@ -201,10 +254,14 @@ class UvicornLink(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._is_open = False
+        self._unsent.clear()
         if self._receiver is not None:
             self._receiver.ended(1006)
+        self._receiver = None  # it refers to us, as the parser does to its owner: without cycles all goes at once
+        self.conn.parser.close()
 
     def pause_writing(self) -> None:
+        self.writable = asyncio.Event()
         super().pause_writing()
         self._write_paused = True
 
@@ -221,6 +278,7 @@ class UvicornLink(WebSocketsSansIOProtocol):
         self.transport.close()
 
     def _end(self, code: int) -> None:
+        self.flush()
         self._is_open = False
         self._abort_after(_LINGER)
         if self._receiver is not None:
@@ -232,6 +290,7 @@ class UvicornLink(WebSocketsSansIOProtocol):
         self.close_timer = None if self.disconnected else self.loop.call_later(seconds, self.transport.abort)
 
     def _send_control_frames(self) -> None:
+        self.flush()
         self.transport.write(b"".join(self.conn.data_to_send()))
 
 
@@ -246,27 +305,5 @@ def _rejection(status: HTTPStatus | int, _text: str = "") -> Response:
 
 def link_class(max_outbox_bytes: int, user_timeout: float) -> type[UvicornLink]:
     """The class to pass to uvicorn as `ws`."""
-    limits = {"max_outbox_bytes": max_outbox_bytes, "user_timeout": user_timeout}
-    return type("ConfiguredUvicornLink", (UvicornLink,), limits)
-
-
-_ATTRIBUTES = {
-    "close_sent", "close_timer", "conn", "curr_msg_data_type", "disconnected", "frames", "logger", "loop", "queue",
-    "read_paused", "transport", "writable",
-}  # fmt: skip
-
-
-def check_uvicorn() -> None:
-    """Refuse to run on a uvicorn whose internals are not the ones `UvicornLink` was written for.
-
-    Raises:
-        RuntimeError: It names what is missing.
-    """
-    overridden = {name for name, value in vars(UvicornLink).items() if isfunction(value) and not name.startswith("_")}
-    missing = overridden - set(dir(Link)) - set(dir(WebSocketsSansIOProtocol))
-    missing |= _ATTRIBUTES - set(WebSocketsSansIOProtocol.__init__.__code__.co_names)
-    if missing:
-        raise RuntimeError(
-            f"uvicorn {uvicorn.__version__} lacks what the WebSocket engine builds on: {', '.join(sorted(missing))}. "
-            "Install the versions pinned in service/requirements.txt."
-        )
+    attributes = {"max_outbox_bytes": max_outbox_bytes, "user_timeout": user_timeout, "_turn": Turn()}
+    return type("ConfiguredUvicornLink", (UvicornLink,), attributes)
