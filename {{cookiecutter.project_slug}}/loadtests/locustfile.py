@@ -7,11 +7,10 @@ from time import monotonic
 from typing import Any
 
 import gevent
-from locust import events
+from locust import events, stats
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
-from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from loadtests.finish import wait_for_workers
 from loadtests.gate import LEVELS, breaches, levels_of
@@ -46,7 +45,10 @@ def begin(environment: Environment, **_others: Any) -> None:
     """Refuse in one line what cannot or must not run, and show how it goes."""
     gevent.sleep(0)  # the clock of its loop, by which the run's time is measured, stood still while modules were loaded
     options = options_of(environment)
-    if isinstance(environment.runner, WorkerRunner) or not options.headless:  # users check what others ask for
+    if isinstance(environment.runner, WorkerRunner):  # its users refuse what its master should have
+        return
+    if not options.headless:  # and here they refuse what is asked for in the web UI
+        print(f"open http://{options.web_host}:{options.web_port}", file=sys.stderr)
         return
     if not options.force and (problem := objection(environment.host)):
         sys.exit(f"loadtest: {problem}")
@@ -65,11 +67,17 @@ def judge(environment: Environment, **_others: Any) -> None:
     options = options_of(environment)
     if isinstance(environment.runner, WorkerRunner):
         return
-    gevent.sleep(2 * CSV_STATS_INTERVAL_SEC)  # for the last lines of the CSV files
+    _let_csv_files_be_written()
     found = list(breaches(environment, levels_of(options.scenario, Path(options.levels))))
     for breach in found:
         print(f"breach: {breach}", file=sys.stderr)
     environment.process_exit_code = 1 if found else 0
+
+
+def _let_csv_files_be_written() -> None:
+    """Have the last lines written, and none when the files are closed: Locust's writer does not know of the end."""
+    interval, stats.CSV_STATS_INTERVAL_SEC = stats.CSV_STATS_INTERVAL_SEC, 3600
+    gevent.sleep(1.5 * interval)
 
 
 def _show_progress(environment: Environment) -> None:
