@@ -10,9 +10,9 @@ import gevent
 from locust import events, stats
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
-from locust.runners import MasterRunner, WorkerRunner
+from locust.runners import WorkerRunner
 
-from loadtests.finish import wait_for_workers
+import loadtests.finish  # noqa: F401 - listens to Locust's events
 from loadtests.gate import LEVELS, breaches, levels_of
 from loadtests.target import objection
 from loadtests.tokens import NoTokensError, identities
@@ -56,8 +56,6 @@ def begin(environment: Environment, **_others: Any) -> None:
         identities(environment.host or "", 0)
     except NoTokensError as error:
         sys.exit(f"loadtest: {error}")
-    if isinstance(environment.runner, MasterRunner):
-        wait_for_workers(environment)
     gevent.spawn(_show_progress, environment)
 
 
