@@ -55,6 +55,12 @@ locals {
       title   = "Database: connections, of ${var.database_max_connections}"
       metrics = [["AWS/RDS", "DatabaseConnections", "DBInstanceIdentifier", aws_db_instance.main.identifier, { stat = "Maximum" }]]
     },
+    {
+      title = "Database: time of a read and a write (s)"
+      metrics = [for name in ["ReadLatency", "WriteLatency"] :
+        ["AWS/RDS", name, "DBInstanceIdentifier", aws_db_instance.main.identifier, { stat = "Average" }]
+      ]
+    },
   ]
 
   graphs = concat(

@@ -154,7 +154,7 @@ def test_hostile_texts_are_shown_as_texts(start_service: StartService, pages: Pa
     unnamed = json.dumps({HOSTILE[0]: HOSTILE[1]}, separators=(",", ":"))
     for listed, expected in {
         ".comments li": [f"User {HOSTILE[1]} {text}" for text in HOSTILE],
-        ".notifications li": [f"{text} Read" for text in (*HOSTILE, unnamed)],
+        ".notifications li": [f"{text} Read" for text in (unnamed, *reversed(HOSTILE))],
     }.items():
         items = User(page, 1).root.locator(listed)
         items.nth(len(expected) - 1).wait_for()
