@@ -24,7 +24,9 @@ def test_every_command_exists() -> None:
         for makefile in (ROOT / "Makefile", project / "Makefile")
         for target in re.findall(r"^([a-z-]+):", makefile.read_text(), re.MULTILINE)
     }
-    named = set(re.findall(r"\bmake ([a-z-]+)`", README)) | set(re.findall(r"(?:\$|&&) make ([a-z-]+)", README))
+    named = set(re.findall(r"\bmake ([a-z-]+)`", README)) | set(
+        re.findall(r"(?:^|&& )make ([a-z-]+)", README, re.MULTILINE)
+    )
     assert {"demo", "test", "chaos"} <= named <= targets
 
 
