@@ -113,7 +113,7 @@ def _scale(scaled: Sequence[Scale], ours: Figures) -> str:
     ]
     most = max(one.connections for one in scaled)
     delivery = max(one.delivery for one in scaled if one.connections == most)
-    memory = max(one.memory for one in scaled)
+    memory = max(one.memory for one in scaled if one.connections == most)
     return "\n".join(
         [
             "## Scale",
