@@ -20,14 +20,13 @@ from typing import Any
 
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.datastructures import Headers
 from websockets.frames import Frame as ReceivedFrame
-from websockets.http11 import Request, Response
+from websockets.http11 import Request
 
 from service.realtime.frames import Frame
 from service.realtime.link import EXTENSION, Receiver
+from service.realtime.rejection import rejection
 from service.realtime.turn import Turn
-from service.wire import Refused
 
 _LINGER = 2.0
 """Seconds that a client gets to take our answer to its own close, or the reason why we broke with it."""
@@ -93,7 +92,7 @@ class UvicornLink(WebSocketsSansIOProtocol):
         self.logger = _logger
         self.conn.logger = _logger
         self.conn.debug = False
-        self.conn.reject = _rejection  # type: ignore[assignment, method-assign]
+        self.conn.reject = rejection  # type: ignore[assignment, method-assign]
 
     # What the engine calls
 
@@ -274,7 +273,7 @@ class UvicornLink(WebSocketsSansIOProtocol):
     def _refuse_request(self) -> None:
         """Answer a handshake that websockets cannot read (its headers are too long); uvicorn leaves it hanging."""
         self.handshake_initiated = self.handshake_complete = self.close_sent = True
-        self.transport.write(_rejection(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE).serialize())
+        self.transport.write(rejection(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE).serialize())
         self.transport.close()
 
     def _end(self, code: int) -> None:
@@ -292,15 +291,6 @@ class UvicornLink(WebSocketsSansIOProtocol):
     def _send_control_frames(self) -> None:
         self.flush()
         self.transport.write(b"".join(self.conn.data_to_send()))
-
-
-def _rejection(status: HTTPStatus | int, _text: str = "") -> Response:
-    """What a refused handshake is answered; websockets would quote the header at fault, which may hold a token."""
-    status = HTTPStatus(status)
-    code = "internal_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_handshake"
-    body = Refused(code=code, message=f"{status.phrase}.", close_code=1008).encode()
-    headers = Headers({"Connection": "close", "Content-Type": "application/json", "Content-Length": str(len(body))})
-    return Response(status, status.phrase, headers, body)
 
 
 def link_class(max_outbox_bytes: int, user_timeout: float) -> type[UvicornLink]:
