@@ -4,7 +4,7 @@ locals {
   port = 8000
 
   public_paths = ["/ws/*", "/api/*", "/healthz"]
-  page_paths   = ["/", "/docs", "/openapi.json", "/asyncapi", "/asyncapi.json", "/*.js", "/*.css", "/*.svg"]
+  page_paths   = ["/", "/demo-tokens", "/docs", "/openapi.json", "/asyncapi", "/asyncapi.json", "/*.js", "/*.css", "/*.svg"]
 
   # A rule holds five paths at most.
   routes = chunklist(concat(local.public_paths, var.public_pages ? local.page_paths : []), 5)

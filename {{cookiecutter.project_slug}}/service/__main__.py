@@ -100,10 +100,9 @@ def _asyncapi(settings: Settings, _arguments: argparse.Namespace) -> None:
 
 
 def _print_welcome(settings: Settings) -> None:
-    from service.auth.tokens import issue_token  # noqa: PLC0415
+    from service.auth.tokens import demo_tokens  # noqa: PLC0415
 
-    users = (1, 2) if settings.jwt_subject_type == "integer" else ("one", "two")
-    token, other = (issue_token(settings, user, ttl=86_400, scopes="notifications:write") for user in users)
+    token, other = demo_tokens(settings)
     address = f"localhost:{settings.port}"
     print(
         f"\n  Page    http://{address}/#token={token}&token={other}\n"

@@ -7,8 +7,9 @@ from fastapi import FastAPI
 from psycopg.conninfo import conninfo_to_dict
 
 from service import asyncapi, openapi, web
+from service.auth.tokens import demo_tokens
 from service.database import Database
-from service.development import with_secret_key
+from service.development import signs_with_own_key, with_secret_key
 from service.endpoints import health, routers
 from service.errors import answer_problems, not_found
 from service.http import BodyLimit, ExactPaths, SafeHeaders
@@ -60,7 +61,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(SafeHeaders, https=not settings.is_development)
     app.add_middleware(RequestLog, metrics=metrics)
     endpoints = routers(demo=settings.demo)
-    pages = [web.documents(asyncapi.document(project, endpoints)), *([web.demo_page()] if settings.demo else [])]
+    pages = [web.documents(asyncapi.document(project, endpoints))]
+    if settings.demo:
+        pages.append(web.demo_page(lambda: demo_tokens(settings) if signs_with_own_key(settings) else []))
     for router in [health.router, *endpoints, *pages]:
         app.include_router(router)
     openapi.describe_problems(app)

@@ -50,6 +50,12 @@ def with_secret_key(settings: Settings) -> Settings:
     return settings.model_copy(update={"secret_key": SecretStr(_local_secret_key(LOCAL_STATE / "secret_key"))})
 
 
+def signs_with_own_key(settings: Settings) -> bool:
+    """Whether tokens are signed with the key that the first run made here, which no operator has chosen."""
+    file = LOCAL_STATE / "secret_key"
+    return settings.is_development and file.exists() and settings.secret_keys == (file.read_text("ascii").strip(),)
+
+
 def _local_secret_key(path: Path) -> str:
     path.parent.mkdir(exist_ok=True)
     if not path.exists():

@@ -305,6 +305,32 @@ def test_make_run_prints_an_address_that_brings_its_tokens(start_service: StartS
     User(page, 1).wait_for_state("live")
 
 
+OWN_PAGE = {"Sec-Fetch-Site": "same-origin"}
+STRANGERS: dict[str, dict[str, str]] = {
+    "another page": {"Sec-Fetch-Site": "cross-site"},
+    "no page": {"Sec-Fetch-Site": "none"},
+    "no browser": {},
+    "through a proxy": OWN_PAGE | {"X-Forwarded-For": "127.0.0.1"},
+    "through another proxy": OWN_PAGE | {"Forwarded": "for=127.0.0.1"},
+    "a name that leads here": OWN_PAGE | {"Host": "rebound.example.com"},
+}
+
+
+def test_a_developers_browser_gets_its_tokens_and_nobody_else_does(start_service: StartService, pages: Pages) -> None:
+    service = start_service(ENVIRONMENT="development", SECRET_KEY="")
+    page = pages.open(service)
+    for number in (1, 2):
+        User(page, number).wait_for_state("live")
+    assert len(service.get("/demo-tokens", headers=OWN_PAGE).json()) == 2
+    for stranger in STRANGERS.values():
+        assert service.get("/demo-tokens", headers=stranger).json() == []
+
+
+@pytest.mark.parametrize("environment", ["development", "production"])
+def test_with_a_key_that_somebody_chose_nobody_gets_tokens(shared_service: StartService, environment: str) -> None:
+    assert shared_service(ENVIRONMENT=environment).get("/demo-tokens", headers=OWN_PAGE).json() == []
+
+
 def test_without_a_token_it_says_how_to_get_one(service: Service, pages: Pages) -> None:
     page = pages.open(service)
     assert "python -m service token --user 2" in User(page, 2).root.inner_text()

@@ -109,6 +109,12 @@ def issue_token(settings: Settings, subject: UserId, *, ttl: float, scopes: str 
     return jwt.encode(claims, settings.secret_keys[0], algorithm=ALGORITHM)
 
 
+def demo_tokens(settings: Settings) -> list[str]:
+    """Tokens for the two users of the demo page."""
+    users: tuple[UserId, ...] = (1, 2) if settings.jwt_subject_type == "integer" else ("one", "two")
+    return [issue_token(settings, user, ttl=86_400, scopes="notifications:write") for user in users]
+
+
 def _decode(
     token: str,
     keys: Sequence[str | jwt.PyJWK],

@@ -1,11 +1,12 @@
 """What people see: the demo page, the JavaScript client, the pages of the two documents. Static files, all of it."""
 
 import json
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, Response
 
 _HERE = Path(__file__).parent
@@ -14,12 +15,19 @@ _POLICY = "default-src 'none'; {}; base-uri 'none'; form-action 'none'; frame-an
 _OURS = _POLICY.format("script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'")
 _SWAGGER_UIS = _POLICY.format("script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'")
 
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
-def demo_page() -> APIRouter:
-    """The demo page, for where the demo endpoints are."""
+
+def demo_page(tokens: Callable[[], list[str]]) -> APIRouter:
+    """The demo page, for where the demo endpoints are. A developer's own browser gets the `tokens` with it."""
     router = APIRouter(include_in_schema=False)
     _serve(router, "/", _HERE / "index.html")
     _serve(router, "/page.js", _HERE / "page.js")
+
+    @router.get("/demo-tokens")
+    async def demo_tokens(request: Request) -> list[str]:
+        return tokens() if _is_from_this_machine(request) else []
+
     return router
 
 
@@ -39,6 +47,18 @@ def documents(asyncapi: dict[str, Any]) -> APIRouter:
     for name in ("swagger-ui-bundle.js", "swagger-ui.css"):
         _serve(router, f"/{name}", _SWAGGER_UI / name)
     return router
+
+
+def _is_from_this_machine(request: Request) -> bool:
+    """Whether a page of ours asks, in a browser that reached us by a name of this machine and by no proxy."""
+    headers = request.headers
+    return (
+        request.client is not None
+        and request.client.host in _LOOPBACK
+        and request.url.hostname in _LOOPBACK
+        and headers.get("sec-fetch-site") == "same-origin"
+        and not {"forwarded", "via", "x-forwarded-for"} & set(headers)
+    )
 
 
 def _serve(router: APIRouter, path: str, file: Path, policy: str = _OURS) -> None:
