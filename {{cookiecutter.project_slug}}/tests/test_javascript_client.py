@@ -150,10 +150,11 @@ async def test_it_comes_in_with_a_ticket_or_with_the_token_as_a_subprotocol(
     service: Service, start: Start, post: int
 ) -> None:
     tickets = service.log().count("/api/tickets")
+    unused = service.database.value("select count(*) from tickets")
     client = await start(**comments(service, post, 1))
     await client.state("live")
     assert service.log().count("/api/tickets") == tickets + 1
-    assert service.database.value("select count(*) from tickets") == 0, "used"
+    assert service.database.value("select count(*) from tickets") <= unused, "used"
     client = await start(**comments(service, post, 1, tickets=False))
     await client.state("live")
     assert service.log().count("/api/tickets") == tickets + 1, "one request less"

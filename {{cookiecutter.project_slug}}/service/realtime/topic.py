@@ -49,6 +49,7 @@ class Topic:
         self.opened = asyncio.Event()
         self._metrics = metrics
         self._newest = 0
+        self._first = 0
         self._early: dict[int, Event] = {}
         self._recent: deque[Event] = deque(maxlen=HISTORY_LIMIT)
         self._recent_bytes = 0
@@ -58,10 +59,11 @@ class Topic:
         self._waiting: list[asyncio.Future[None]] = []
 
     def open(self, position: int) -> None:
-        """Go live after `position`."""
-        self.position = position
+        """Go live after `position`, or before the first event that came while nobody knew it."""
+        self._newest = max(self._newest, position)
+        self.position = min(position, self._first - 1) if self._first else position
         self.opened.set()
-        if self._newest > position:
+        if self._newest > self.position:
             self.repair()
 
     def receive(self, payload: str) -> None:
@@ -69,7 +71,10 @@ class Topic:
         row = json.loads(payload)
         seq = row["seq"]
         self._newest = max(self._newest, seq)
-        if not self.opened.is_set() or seq <= self.position:
+        if not self.opened.is_set():
+            self._first = min(seq, self._first or seq)
+            return
+        if seq <= self.position:
             return
         if len(row) > 1:
             self._early[seq] = self.stream.event(row)
