@@ -77,7 +77,7 @@ def test_the_load_balancer_lets_through_what_clients_need_and_no_more(project: P
     script = (
         "from service import web\n"
         "from service.endpoints import health, routers\n"
-        f"pages = [web.demo_page()] if {pages} else []\n"
+        f"pages = [web.demo_page(list)] if {pages} else []\n"
         f"for router in [health.router, *routers(demo={pages}), web.documents({{}}), *pages]:\n"
         "    print(*(route.path for route in router.routes), sep='\\n')\n"
     )
