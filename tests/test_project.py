@@ -17,6 +17,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.bakery import bake, copy_template
+from tests.conftest import cannot_run
 
 PATIENCE = 300
 
@@ -50,7 +51,7 @@ def interpreter(version: str) -> str:
     python = f"python{version}"
     check = [python, "-c", "import ensurepip, venv"]
     if not shutil.which(python) or subprocess.run(check, capture_output=True, check=False).returncode != 0:
-        pytest.skip(f"Python {version} is missing: install it to test the project on it too")
+        cannot_run(f"Python {version} is missing: install it to test the project on it too")
     return python
 
 
