@@ -23,7 +23,7 @@ def service(shared_service: StartService, broker: Broker) -> Service:
 
 def publish(service: Service, broker: Broker, topic: str, payload: str) -> None:
     """As anybody could who has the password of the broker."""
-    if "VALKEY_URL" in broker:
+    if broker["VALKEY_URL"]:
         with valkey.Valkey.from_url(broker["VALKEY_URL"]) as client:
             for channel in client.pubsub_channels(f"*{topic}"):
                 client.publish(channel, payload)
