@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, expect, sync_playwright
 
 from tests.conftest import find_program
 
@@ -95,6 +95,9 @@ class User:
 
     def wait_for_state(self, name: str, within: float = 15) -> None:
         self.root.and_(self.root.page.locator(f"[data-state={name}]")).wait_for(timeout=within * 1000)
+
+    def wait_for_unconfirmed(self, count: int) -> None:
+        expect(self.root.locator(".unconfirmed")).to_have_count(count, timeout=PATIENCE)
 
     def wait_for_comments(self, *expected: str) -> None:
         """Wait until the list is exactly this."""

@@ -25,7 +25,7 @@ def service(shared_service: StartService) -> Service:
     return shared_service(
         module="tests.team_endpoints",
         HEARTBEAT_INTERVAL="1",
-        HEARTBEAT_TIMEOUT="1",
+        HEARTBEAT_TIMEOUT="4",  # long enough for whoever does not read to be found by the outbox first
         MAX_CONNECTIONS=str(MOST),
         MAX_CONNECTIONS_PER_USER=str(MOST_PER_USER),
         MAX_MESSAGE_BYTES="60000",

@@ -89,11 +89,12 @@ def test_nothing_is_lost_or_doubled_by_a_kill_and_a_restart(
     writer, reader, one = User(here, 1), User(there, 2), users[0]
     writer.write("before")
     reader.wait_for_comments(f"User {one} before")
+    writer.wait_for_unconfirmed(0)
     service.discard()
     writer.wait_for_state("waiting")
     writer.write("while it was gone")
     writer.wait_for_comments("You before", "You while it was gone")
-    assert writer.root.locator(".unconfirmed").count() == 1
+    writer.wait_for_unconfirmed(1)
     writer.press("Send a bad message")
     writer.wait_for_problem("There is no connection now.")
     countdown = writer.root.locator(".countdown")
@@ -104,7 +105,7 @@ def test_nothing_is_lost_or_doubled_by_a_kill_and_a_restart(
         page.evaluate("document.querySelectorAll('[name=retry]').forEach((button) => button.click())")
     reader.wait_for_comments(f"User {one} before", f"User {one} while it was gone")
     writer.wait_for_comments("You before", "You while it was gone")
-    assert writer.root.locator(".unconfirmed").count() == 0
+    writer.wait_for_unconfirmed(0)
     assert database.value("select count(*) from comments") == 2
 
 
