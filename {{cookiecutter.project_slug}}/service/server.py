@@ -120,7 +120,7 @@ def _worker_class(settings: Settings) -> type[UvicornWorker]:
         CONFIG_KWARGS = {  # noqa: RUF012 - uvicorn-worker's name for it
             "loop": "uvloop",
             "http": BoundedHttpProtocol,
-            "ws": link_class(settings.max_outbox_bytes, settings.heartbeat_interval + settings.heartbeat_timeout),
+            "ws": link_class(settings.max_outbox_bytes, settings.longest_silence),
             "ws_max_size": settings.max_message_bytes,
             "ws_per_message_deflate": False,
             "ws_ping_interval": None,

@@ -192,6 +192,11 @@ class Settings(BaseSettings):
         return tuple(key.strip() for key in raw.split(",") if key.strip())
 
     @property
+    def longest_silence(self) -> float:
+        """Seconds without a sign of life after which a client counts as gone; 0 when none ever does."""
+        return self.heartbeat_interval and self.heartbeat_interval + self.heartbeat_timeout
+
+    @property
     def demo(self) -> bool:
         """Whether the demo endpoints and page are served."""
         return self.is_development if self.demo_endpoints is None else self.demo_endpoints

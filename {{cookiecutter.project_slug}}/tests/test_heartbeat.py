@@ -1,6 +1,7 @@
 """Whoever is silent for an interval is asked, whoever does not answer in time is cut; nobody else is."""
 
 import asyncio
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -56,21 +57,21 @@ async def test_a_client_that_answers_or_speaks_stays(
         speak(by_comment, {"type": "new_comment", "body": "alive"}, "comment_created"),
         speak(by_nonsense, {"type": "no_such"}, "error"),
     )
-    for client in (by_pong, by_ping, by_comment, by_nonsense):
-        await client.lives()
 
 
 async def answer_pings(client: Client, pings: int) -> None:
     for _ in range(pings):
         assert await client.receive(INTERVAL + SLACK) == {"type": "ping"}
         await client.send({"type": "pong"})
+    await client.lives()
 
 
 async def speak(client: Client, message: object, answer: str) -> None:
     """Say something often enough never to be asked, for longer than a silent client would be kept."""
     for _ in range(8):
         assert (await client.ask(message))["type"] == answer
-        await asyncio.sleep(INTERVAL / 2)
+        await asyncio.sleep((INTERVAL + TIMEOUT + SLACK / 4) / 8)
+    await client.lives()
 
 
 async def test_demo_endpoints_ask_by_protocol_pings_only(beating: Service, connect: Connect) -> None:
@@ -142,3 +143,18 @@ async def test_an_interval_of_zero_turns_heartbeats_off(strict: Service, connect
         await client.lives()
         await silent.send_frame(PING)
         assert await silent.read_frame() == (PONG, b"")
+
+
+async def test_without_heartbeats_whoever_does_not_read_keeps_what_is_sent(
+    shared_service: StartService, connect: Connect, post: int
+) -> None:
+    """Nor does the kernel end the connection of its own accord (TCP_USER_TIMEOUT)."""
+    service = shared_service(HEARTBEAT_INTERVAL="0", HEARTBEAT_TIMEOUT="1", MAX_OUTBOX_BYTES="100000000")
+    path = f"/ws/live-comments/{post}"
+    writer = await connect(service, path, user=1)
+    async with RawClient.connected(service.port, path, token(2), receive_buffer=4096) as reader:
+        for _ in range(20):
+            await writer.comment("😀" * 4000)
+        await hears_nothing(writer, 4)
+        comments = [await reader.read_frame() for _ in range(20)]
+    assert [json.loads(payload)["seq"] for _, payload in comments] == [*range(1, 21)]

@@ -20,12 +20,12 @@ GREEDY = 3
 
 
 @pytest.fixture
-def service(shared_service: StartService) -> Service:
-    """A service with small limits, each of which can be reached alone."""
+def service(shared_service: StartService, go_too_far: Callable[[Service], Awaitable[None]]) -> Service:
+    """A service with small limits, each of which can be reached alone: heartbeats end who does not read, too."""
     return shared_service(
         module="tests.team_endpoints",
-        HEARTBEAT_INTERVAL="1",
-        HEARTBEAT_TIMEOUT="4",  # long enough for whoever does not read to be found by the outbox first
+        HEARTBEAT_INTERVAL="1" if go_too_far is not_answering else "0",
+        HEARTBEAT_TIMEOUT="1",
         MAX_CONNECTIONS=str(MOST),
         MAX_CONNECTIONS_PER_USER=str(MOST_PER_USER),
         MAX_MESSAGE_BYTES="60000",
