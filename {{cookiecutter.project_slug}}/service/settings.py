@@ -26,6 +26,8 @@ LOCAL_STATE = Path(".local")
 SHORTEST_SECRET_KEY = 32
 PLACEHOLDER = "change-me"
 DEFAULT_PORTS = {"http": 80, "https": 443}
+LONGEST_HEARTBEAT = 1_000_000
+"""Seconds: the kernel counts the milliseconds of interval and timeout together in 31 bits (TCP_USER_TIMEOUT)."""
 
 
 class Environment(StrEnum):
@@ -130,8 +132,8 @@ class Settings(BaseSettings):
     jwt_subject_type: SubjectType = SubjectType.INTEGER
     allowed_origins: Annotated[CommaSeparated, AfterValidator(lambda origins: tuple(map(_origin, origins)))] = ()
 
-    heartbeat_interval: NonNegativeFloat = 30
-    heartbeat_timeout: NonNegativeFloat = 10
+    heartbeat_interval: Annotated[float, Field(ge=0, le=LONGEST_HEARTBEAT)] = 30
+    heartbeat_timeout: Annotated[float, Field(ge=0, le=LONGEST_HEARTBEAT)] = 10
     send_timeout: Annotated[float, Field(gt=0)] = 10
     max_outbox_bytes: PositiveInt = 1_048_576
     max_message_bytes: PositiveInt = 65_536

@@ -40,8 +40,6 @@ _MOST_UNSENT = 16
 """How many frames may wait for the end of the loop's turn; with the next limit, never more than `_HIGH_WATER`."""
 _LARGE_FRAME = 4096
 """Bytes; a larger frame does not wait, nor does what came before it."""
-_LONGEST_USER_TIMEOUT = 2**31 - 1
-"""Milliseconds that the kernel takes for TCP_USER_TIMEOUT."""
 
 _logger = logging.getLogger("service.uvicorn")
 _logger.setLevel(logging.WARNING)
@@ -177,7 +175,7 @@ class UvicornLink(WebSocketsSansIOProtocol):
         super().connection_made(transport)
         self.transport.set_write_buffer_limits(high=min(_HIGH_WATER, self.max_outbox_bytes))
         if self.user_timeout and hasattr(socket, "TCP_USER_TIMEOUT"):
-            milliseconds = min(int(self.user_timeout * 1000), _LONGEST_USER_TIMEOUT)
+            milliseconds = int(self.user_timeout * 1000)
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
     def handle_connect(self, event: Request) -> None:
