@@ -1,6 +1,7 @@
 """What the template generates."""
 
 import re
+import shutil
 import tempfile
 import tomllib
 from pathlib import Path
@@ -102,3 +103,14 @@ def test_the_pins_are_what_pyproject_asks_for(project: Path) -> None:
             assert requirement.specifier.contains(version), (
                 f"{requirement} is pinned to {version} for {room}: make lock"
             )
+
+
+@pytest.mark.parametrize(
+    "cache", ["service/__pycache__/app.pyc", ".mypy_cache/3.11/cache.db", ".pytest_cache/x", ".hypothesis/examples/x"]
+)
+def test_caches_in_a_work_tree_do_not_stop_the_generation(template: Path, tmp_path: Path, cache: str) -> None:
+    used = Path(shutil.copytree(template, tmp_path / "used"))
+    file = used / "{{cookiecutter.project_slug}}" / cache
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"\xfa{{ no Jinja }}")
+    assert (bake(used, tmp_path) / cache).read_bytes() == file.read_bytes()
