@@ -5,14 +5,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from tests.postgres import Cluster
 
+from benchmarks.fanout_latency import fanout_latency
 from benchmarks.measure import SERVER_CORES, Figures, measure
 from benchmarks.report import write
 from benchmarks.scale import scale
 from benchmarks.servers import BIN, BUILD, HERE, NODE, Ours, Peer, peers
+from benchmarks.stalled_reader import stalled_reader
+from benchmarks.storing import storing
 
 _RUNS, _SECONDS = 5, 1.5
 _HOLD_SECONDS = 45.0
@@ -61,6 +65,16 @@ def compare(cluster: Cluster, runs: int, seconds: float) -> dict[str, list[Figur
     return {name: measured for name, measured in figures.items() if measured}
 
 
+def alone(cluster: Cluster) -> list[str]:
+    """What the service promises of storing and delivering, with nobody to compare it with."""
+    lines = []
+    for benchmark in (storing, partial(fanout_latency, cluster), partial(stalled_reader, cluster)):
+        for line in benchmark():
+            print(line, flush=True)
+            lines.append(line)
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short run, printed and not written")
@@ -72,7 +86,7 @@ def main() -> None:
         cluster.address.create_template()
         figures = compare(cluster, *((1, 1.0) if quick else (_RUNS, _SECONDS)))
         if not quick:
-            write(figures, scale(cluster, _SECONDS))
+            write(figures, scale(cluster, _SECONDS), alone(cluster))
     finally:
         cluster.destroy()
 

@@ -30,10 +30,11 @@ _BUSY = 0.6
 Runs = Mapping[str, Sequence[Figures]]
 
 
-def write(runs: Runs, scaled: Sequence[Scale]) -> None:
+def write(runs: Runs, scaled: Sequence[Scale], alone: Sequence[str]) -> None:
     medians = {name: {key: median(run[key] for run in figures) for key in figures[0]} for name, figures in runs.items()}
     (HERE / "results.svg").write_text(chart(medians))
-    text = "\n\n".join([_heading(runs), _table(runs, medians), _method(), _scale(scaled, medians["this service"])])
+    ours = medians["this service"]
+    text = "\n\n".join([_heading(runs), _table(runs, medians), _method(), _alone(alone), _scale(scaled, ours)])
     (HERE / "RESULTS.md").write_text(text + "\n")
 
 
@@ -104,6 +105,10 @@ Ours is `python -m service serve` with its defaults (PostgreSQL, heartbeats, lim
 `RATE_LIMIT=0`: a few clients make all the load. The peers are the programs in [peers/](peers), with their servers'
 defaults; python-socketio and Channels add a protocol or a layer of their own. picows and ws are no frameworks: no
 routing, no validation, no authentication, one process."""
+
+
+def _alone(lines: Sequence[str]) -> str:
+    return "\n".join(["## Storing and delivering, the service alone", "", *(f"- {line}" for line in lines)])
 
 
 def _scale(scaled: Sequence[Scale], ours: Figures) -> str:

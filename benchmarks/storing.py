@@ -1,7 +1,4 @@
-"""Comments stored a second, durable commits, one process: one statement, beside the plain ORM way in the same run.
-
-Runs in a generated project, or in place: PYTHONPATH holds the project.
-"""
+"""Comments stored a second, durable commits, one process: one statement, beside the plain ORM way in the same run."""
 
 import asyncio
 import statistics
@@ -65,7 +62,7 @@ def one_statement(comments: Comments) -> Store:
     return store
 
 
-async def compare(url: str) -> None:
+async def compare(url: str) -> list[str]:
     settings = Settings(database_url=SecretStr(url), database_pool_size=POOL)
     migrate(settings)
     metrics = Metrics()
@@ -73,18 +70,19 @@ async def compare(url: str) -> None:
     ours = one_statement(Comments(database, PostgresBroker(url, metrics), settings))
     for post in range(TASKS + 1):
         await ours(post, 1)
-    print(f"{TASKS} writers, {POOL} connections, fsync on, medians of {RUNS} interleaved runs of {SECONDS:g} s")
-    for name, hot in (("each on its own post", False), ("all on one post", True)):
+    lines = []
+    for name, hot in (("each on a post of its own", False), ("all on one post", True)):
         runs = [(await measure(orm_way(database), hot=hot), await measure(ours, hot=hot)) for _ in range(RUNS)]
         orm, one = (statistics.median(column) for column in zip(*runs, strict=True))
-        print(f"{name}: ORM {orm:.0f}/s, one statement {one:.0f}/s, ratio {one / orm:.2f}")
+        lines.append(
+            f"{TASKS} writers in one process, {name}, {POOL} connections to the database, durable commits: "
+            f"{one:,.0f} comments a second, {one / orm:.1f} times the ORM way ({orm:,.0f}; medians of {RUNS} "
+            "interleaved runs)."
+        )
     await database.close()
+    return lines
 
 
-def main() -> None:
+def storing() -> list[str]:
     with tempfile.TemporaryDirectory() as directory, get_server(Path(directory, "postgres")) as server:
-        asyncio.run(compare(server.get_uri()))
-
-
-if __name__ == "__main__":
-    main()
+        return asyncio.run(compare(server.get_uri()))
