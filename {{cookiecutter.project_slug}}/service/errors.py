@@ -8,6 +8,7 @@ from fastapi import FastAPI, Response, WebSocket
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from fastapi.requests import HTTPConnection
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.problems import Problem, Refusal
@@ -16,6 +17,7 @@ from service.wire import first_problem
 
 _PHRASES = {413: "Content Too Large"}
 """RFC 9110's words where Python before 3.13 has older ones."""
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _FASTAPIS_NOT_JSON = "There was an error parsing the body"
 
 _logger = structlog.get_logger(__name__)
@@ -73,8 +75,19 @@ async def _on_http_exception(connection: HTTPConnection, error: HTTPException) -
         return await _on_problem(connection, _not_json())
     phrase = _PHRASES.get(error.status_code) or HTTPStatus(error.status_code).phrase
     code = phrase.lower().replace(" ", "_")
-    problem = Problem(code, f"{phrase}.", status=error.status_code, headers=error.headers)
+    headers = _allow(connection) if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else error.headers
+    problem = Problem(code, f"{phrase}.", status=error.status_code, headers=headers)
     return await _on_problem(connection, problem)
+
+
+def _allow(connection: HTTPConnection) -> dict[str, str]:
+    """Every method of the path; Starlette names those of the first route alone."""
+    routes = connection.app.routes
+
+    def leads_somewhere(method: str) -> bool:
+        return any(route.matches({**connection.scope, "method": method})[0] is Match.FULL for route in routes)
+
+    return {"Allow": ", ".join(filter(leads_somewhere, _METHODS))}
 
 
 async def _on_invalid(

@@ -64,6 +64,12 @@ class StoredNotification(Message):
     created_at: Time
 
 
+class KeptNotification(StoredNotification):
+    """A notification as history returns it."""
+
+    read_at: Time | None
+
+
 class Notification(StoredNotification, Typed):
     """Something for this user."""
 

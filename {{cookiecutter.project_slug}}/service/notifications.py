@@ -1,5 +1,6 @@
 """Notifications of users: one operation, one transaction that stores and publishes."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -9,11 +10,11 @@ from sqlalchemy import func, select, text, update
 from service.auth.principal import user_id
 from service.cancellation import uninterrupted
 from service.database import Database, Row
-from service.messages import Notification, StoredNotification
+from service.messages import KeptNotification, Notification, StoredNotification
 from service.models import NotificationModel
 from service.problems import Problem
 from service.realtime.broker import Broker
-from service.realtime.streams import NOTIFY_LIMIT, Event, Stream, time_of
+from service.realtime.streams import NOTIFY_LIMIT, Event, Stream, read_positions, time_of
 from service.settings import Settings
 from service.wire import UserId
 
@@ -47,7 +48,7 @@ class Notifications:
 
     def stream(self, user: UserId) -> Stream:
         """The notifications of one user, to subscribe to."""
-        return Stream(f"notifications:{user}", _event, partial(self._events, str(user)))
+        return Stream(_stream_of(user), _event, partial(self._events, user))
 
     async def add(self, user: UserId, data: dict[str, Any]) -> StoredNotification:
         """Store a notification and publish it to all connections of its user.
@@ -59,7 +60,7 @@ class Notifications:
             user = user_id(user, self._subject_type)
         except ValueError as error:
             raise Problem("invalid_request", f"user_id: {error}", status=422) from None
-        stream = f"notifications:{user}"
+        stream = _stream_of(user)
         parameters = {
             "stream": stream,
             "channel": self._broker.channel(stream) or "",
@@ -83,14 +84,27 @@ class Notifications:
             .values(read_at=func.now())
         )
 
-    async def _events(self, user: str, after: int, limit: int) -> list[Event]:
-        rows = await self._database.execute(
+    async def after(self, user: UserId, after: int, limit: int) -> tuple[list[KeptNotification], int]:
+        """A user's first `limit` notifications after the position `after`, and the position of the user's last one."""
+        rows = await self._rows(user, after, limit)
+        stream = _stream_of(user)
+        positions = await read_positions(self._database, [stream])
+        return [KeptNotification(**_fields(row), read_at=row["read_at"]) for row in rows], positions.get(stream, 0)
+
+    async def _rows(self, user: UserId, after: int, limit: int) -> Sequence[Row]:
+        return await self._database.execute(
             select(NotificationModel.__table__)
-            .where(NotificationModel.user_id == user, NotificationModel.seq > after)
+            .where(NotificationModel.user_id == str(user), NotificationModel.seq > after)
             .order_by(NotificationModel.seq)
             .limit(limit)
         )
-        return [_event(row) for row in rows]
+
+    async def _events(self, user: UserId, after: int, limit: int) -> list[Event]:
+        return [_event(row) for row in await self._rows(user, after, limit)]
+
+
+def _stream_of(user: UserId) -> str:
+    return f"notifications:{user}"
 
 
 def _event(row: Row) -> Event:

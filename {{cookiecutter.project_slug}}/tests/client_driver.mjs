@@ -5,12 +5,12 @@
 
 import { createInterface } from "node:readline";
 
-const { module, comments, token, ...options } = JSON.parse(process.argv[2]);
-const { connect, liveComments } = await import(module);
+const { module, kind = "connect", token, ...options } = JSON.parse(process.argv[2]);
+const client = await import(module);
 const tell = (event) => console.log(JSON.stringify(event));
 let current = token;
 
-const connection = (comments ? liveComments : connect)({
+const connection = client[kind]({
   ...options,
   token:
     options.fixed || token === undefined

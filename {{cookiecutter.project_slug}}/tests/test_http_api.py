@@ -63,6 +63,8 @@ async def test_a_post_without_comments_has_an_empty_page(http: httpx.AsyncClient
         ("/api/posts/1/comments?limit=-5", "limit"),
         ("/api/posts/1/comments?limit=1000000", "limit"),
         ("/api/posts/1/comments?limit=x", "limit"),
+        ("/api/notifications?after=-1", "after"),
+        ("/api/notifications?limit=1001", "limit"),
     ],
 )
 async def test_a_wrong_parameter_is_named(http: httpx.AsyncClient, path: str, field: str) -> None:
@@ -71,7 +73,10 @@ async def test_a_wrong_parameter_is_named(http: httpx.AsyncClient, path: str, fi
     assert field in answer.json()["message"]
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/api/posts/1/comments"), ("POST", "/api/notifications")])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/api/posts/1/comments"), ("GET", "/api/notifications"), ("POST", "/api/notifications")],
+)
 async def test_a_token_is_needed(http: httpx.AsyncClient, method: str, path: str) -> None:
     assert is_problem(await http.request(method, path), 401, "missing_token")
     wrong = await http.request(method, path, headers={"Authorization": "Bearer wrong"})
@@ -152,3 +157,12 @@ async def test_a_token_in_the_query_of_an_http_request_is_not_repeated(
     secret = token(number(), ttl=-1)
     answer = await http.get("/api/posts/x/comments", params={"token": secret}, headers=bearer(1))
     assert secret not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"), [("/api/notifications", "GET, POST"), ("/api/tickets", "POST"), ("/healthz", "GET")]
+)
+async def test_a_method_that_is_none_is_told_which_there_are(http: httpx.AsyncClient, path: str, methods: str) -> None:
+    answer = await http.delete(path)
+    assert is_problem(answer, 405, "method_not_allowed")
+    assert answer.headers["Allow"] == methods

@@ -113,7 +113,7 @@ async def start(strange: Callable[[Behaviour], Awaitable[str]]) -> AsyncIterator
 
 
 def comments(service: Service, post: int, user: int, **options: Any) -> dict[str, Any]:
-    return {"comments": True, "origin": service.http, "post": post, "token": token(user), "after": 0} | options
+    return {"kind": "liveComments", "origin": service.http, "post": post, "token": token(user), "after": 0} | options
 
 
 async def test_the_guides_examples_run(service: Service, post: int, tmp_path: Path) -> None:
@@ -254,6 +254,34 @@ async def test_a_long_absence_is_filled_in_by_http(service: Service, start: Star
     await client.state("live")
     assert any(event.get("in", {}).get("type") == "history_gap" for event in client.events)
     assert (await client.deliver("now"))["seq"] == 2501
+
+
+async def test_a_long_absence_from_notifications_is_filled_in_by_http(
+    service: Service, start: Start, user: int
+) -> None:
+    service.database.execute(f"insert into streams (name, last_seq) values ('notifications:{user}', 1500)")
+    service.database.execute(
+        "insert into notifications (user_id, seq, data, created_at)"
+        f" select '{user}', n, '{{}}', now() from generate_series(1, 1500) n"
+    )
+    client = await start(kind="notifications", origin=service.http, token=token(user), after=0)
+    messages = await client.messages(1500)
+    assert [(message["type"], message["seq"]) for message in messages] == [
+        ("notification", seq) for seq in range(1, 1501)
+    ]
+
+
+def test_outside_a_page_it_asks_where_the_service_is(tmp_path: Path) -> None:
+    script = tmp_path / "script.mjs"
+    script.write_text(f"""
+import {{ liveComments, notifications }} from {json.dumps(CLIENT.as_uri())};
+const answers = [];
+for (const client of [liveComments, notifications]) try {{ client({{ post: 1 }}) }} catch (error) {{
+  answers.push(error.message.includes("origin"));
+}}
+console.log(JSON.stringify(answers));
+""")
+    assert run_node(script) == [True, True]
 
 
 async def test_a_server_that_does_not_answer_is_left(start_service: StartService, start: Start) -> None:

@@ -171,3 +171,32 @@ async def test_an_ack_needs_a_whole_number(service: Service, connect: Connect, u
     assert (error["type"], error["code"]) == ("error", "invalid_message")
     assert "seq" in error["message"]
     await client.lives()
+
+
+async def test_what_was_missed_is_read_in_pages_and_shows_what_was_read(
+    service: Service, connect: Connect, http: httpx.AsyncClient, number: Callable[[], int]
+) -> None:
+    mine, theirs = number(), number()
+    for count in range(3):
+        await notify(http, mine, {"number": count})
+    await notify(http, theirs, {"private": True})
+    client = await connect(service, PATH, user=mine)
+    await client.send({"type": "ack", "seq": 1})
+    await client.lives()
+
+    async def page(**parameters: int) -> dict[str, Any]:
+        answer = await http.get("/api/notifications", params=parameters, headers=bearer(mine))
+        assert answer.status_code == 200, answer.text
+        document: dict[str, Any] = answer.json()
+        return document
+
+    async def first_is_read() -> bool:
+        return (await page())["notifications"][0]["read_at"] is not None
+
+    await eventually(first_is_read, "the first one is marked read")
+    whole = await page()
+    assert [(one["seq"], one["data"]["number"]) for one in whole["notifications"]] == [(1, 0), (2, 1), (3, 2)]
+    assert [one["read_at"] is None for one in whole["notifications"]] == [False, True, True]
+    assert whole["last_seq"] == 3
+    assert (await page(after=1, limit=1))["notifications"] == [whole["notifications"][1]]
+    assert await page(after=3) == {"notifications": [], "last_seq": 3}

@@ -18,41 +18,44 @@ from tests.tokens import bearer, token
 from tests.waiting import eventually
 
 PROBLEM = {"type": "error", "code": "any", "message": "any"}
-OPERATIONS = {
-    "/api/tickets": "post",
-    "/api/notifications": "post",
-    "/api/posts/{post_id}/comments": "get",
-    "/api/users/{user_id}/disconnect": "post",
-}
-"""What needs a token."""
 PROMISED = {
-    "/api/tickets": {"200", "401", "503"},
-    "/api/notifications": {"201", "401", "403", "413", "422", "503"},
-    "/api/posts/{post_id}/comments": {"200", "401", "422", "503"},
-    "/api/users/{user_id}/disconnect": {"204", "401", "403", "422", "503"},
-    "/healthz": {"200"},
-    "/readyz": {"200", "503"},
-    "/metrics": {"200"},
+    "POST /api/tickets": {"200", "401", "503"},
+    "GET /api/notifications": {"200", "401", "422", "503"},
+    "POST /api/notifications": {"201", "401", "403", "413", "422", "503"},
+    "GET /api/posts/{post_id}/comments": {"200", "401", "422", "503"},
+    "POST /api/users/{user_id}/disconnect": {"204", "401", "403", "422", "503"},
+    "GET /healthz": {"200"},
+    "GET /readyz": {"200", "503"},
+    "GET /metrics": {"200"},
 }
+WITH_TOKEN = [operation for operation in PROMISED if "/api/" in operation]
 EVERYTHING = bearer(1_000_000, scope="notifications:write connections:write")
 EXAMPLES: list[tuple[str, int, str, dict[str, Any]]] = [
-    ("/healthz", 200, "/healthz", {}),
-    ("/readyz", 200, "/readyz", {}),
-    ("/metrics", 200, "/metrics", {}),
-    ("/api/tickets", 200, "/api/tickets", {"headers": EVERYTHING}),
-    ("/api/tickets", 401, "/api/tickets", {}),
-    ("/api/notifications", 201, "/api/notifications", {"headers": EVERYTHING, "json": {"user_id": 1, "data": {}}}),
-    ("/api/notifications", 401, "/api/notifications", {"json": {"user_id": 1, "data": {}}}),
-    ("/api/notifications", 403, "/api/notifications", {"headers": bearer(1), "json": {"user_id": 1, "data": {}}}),
-    ("/api/notifications", 413, "/api/notifications", {"headers": EVERYTHING, "content": b" " * 65_537}),
-    ("/api/notifications", 422, "/api/notifications", {"headers": EVERYTHING, "json": {"user_id": "x", "data": {}}}),
-    ("/api/posts/{post_id}/comments", 200, "/api/posts/1/comments", {"headers": EVERYTHING}),
-    ("/api/posts/{post_id}/comments", 401, "/api/posts/1/comments", {}),
-    ("/api/posts/{post_id}/comments", 422, "/api/posts/x/comments", {"headers": EVERYTHING}),
-    ("/api/users/{user_id}/disconnect", 204, "/api/users/1000001/disconnect", {"headers": EVERYTHING}),
-    ("/api/users/{user_id}/disconnect", 401, "/api/users/1000001/disconnect", {}),
-    ("/api/users/{user_id}/disconnect", 403, "/api/users/1000001/disconnect", {"headers": bearer(1)}),
-    ("/api/users/{user_id}/disconnect", 422, "/api/users/x/disconnect", {"headers": EVERYTHING}),
+    ("GET /healthz", 200, "/healthz", {}),
+    ("GET /readyz", 200, "/readyz", {}),
+    ("GET /metrics", 200, "/metrics", {}),
+    ("POST /api/tickets", 200, "/api/tickets", {"headers": EVERYTHING}),
+    ("POST /api/tickets", 401, "/api/tickets", {}),
+    ("POST /api/notifications", 201, "/api/notifications", {"headers": EVERYTHING, "json": {"user_id": 1, "data": {}}}),
+    ("POST /api/notifications", 401, "/api/notifications", {"json": {"user_id": 1, "data": {}}}),
+    ("POST /api/notifications", 403, "/api/notifications", {"headers": bearer(1), "json": {"user_id": 1, "data": {}}}),
+    ("POST /api/notifications", 413, "/api/notifications", {"headers": EVERYTHING, "content": b" " * 65_537}),
+    (
+        "POST /api/notifications",
+        422,
+        "/api/notifications",
+        {"headers": EVERYTHING, "json": {"user_id": "x", "data": {}}},
+    ),
+    ("GET /api/notifications", 200, "/api/notifications", {"headers": EVERYTHING}),
+    ("GET /api/notifications", 401, "/api/notifications", {}),
+    ("GET /api/notifications", 422, "/api/notifications?after=x", {"headers": EVERYTHING}),
+    ("GET /api/posts/{post_id}/comments", 200, "/api/posts/1/comments", {"headers": EVERYTHING}),
+    ("GET /api/posts/{post_id}/comments", 401, "/api/posts/1/comments", {}),
+    ("GET /api/posts/{post_id}/comments", 422, "/api/posts/x/comments", {"headers": EVERYTHING}),
+    ("POST /api/users/{user_id}/disconnect", 204, "/api/users/1000001/disconnect", {"headers": EVERYTHING}),
+    ("POST /api/users/{user_id}/disconnect", 401, "/api/users/1000001/disconnect", {}),
+    ("POST /api/users/{user_id}/disconnect", 403, "/api/users/1000001/disconnect", {"headers": bearer(1)}),
+    ("POST /api/users/{user_id}/disconnect", 422, "/api/users/x/disconnect", {"headers": EVERYTHING}),
 ]
 
 
@@ -67,20 +70,17 @@ def spec(service: Service) -> dict[str, Any]:
     return document
 
 
-def method_of(path: str) -> str:
-    return OPERATIONS.get(path, "get")
+def documented(spec: dict[str, Any], operation: str) -> dict[str, Any]:
+    method, path = operation.split()
+    found: dict[str, Any] = spec["paths"][path][method.lower()]
+    return found
 
 
-def responses(spec: dict[str, Any], path: str) -> dict[str, Any]:
-    documented: dict[str, Any] = spec["paths"][path][method_of(path)]["responses"]
-    return documented
-
-
-def holds(spec: dict[str, Any], path: str, answer: httpx.Response) -> None:
+def holds(spec: dict[str, Any], operation: str, answer: httpx.Response) -> None:
     """The answer's status is documented, and its body fits the schema."""
-    documented = responses(spec, path)
-    assert str(answer.status_code) in documented, answer.text
-    content = documented[str(answer.status_code)].get("content", {})
+    responses = documented(spec, operation)["responses"]
+    assert str(answer.status_code) in responses, answer.text
+    content = responses[str(answer.status_code)].get("content", {})
     if not answer.content:
         assert not content
         return
@@ -93,46 +93,46 @@ def holds(spec: dict[str, Any], path: str, answer: httpx.Response) -> None:
 
 
 def test_the_document_lists_every_path_of_the_api_and_no_other(spec: dict[str, Any]) -> None:
-    assert set(spec["paths"]) == set(PROMISED)
-    for path in PROMISED:
-        assert set(spec["paths"][path]) == {method_of(path)}
+    assert {f"{method.upper()} {path}" for path, methods in spec["paths"].items() for method in methods} == set(
+        PROMISED
+    )
 
 
-@pytest.mark.parametrize("path", PROMISED)
-def test_every_answer_that_can_come_is_documented(spec: dict[str, Any], path: str) -> None:
-    assert set(responses(spec, path)) == PROMISED[path]
+@pytest.mark.parametrize("operation", PROMISED)
+def test_every_answer_that_can_come_is_documented(spec: dict[str, Any], operation: str) -> None:
+    assert set(documented(spec, operation)["responses"]) == PROMISED[operation]
 
 
-@pytest.mark.parametrize("path", OPERATIONS)
-def test_a_documented_problem_has_the_form_of_a_problem(spec: dict[str, Any], path: str) -> None:
-    for status, documented in responses(spec, path).items():
+@pytest.mark.parametrize("operation", WITH_TOKEN)
+def test_a_documented_problem_has_the_form_of_a_problem(spec: dict[str, Any], operation: str) -> None:
+    for status, response in documented(spec, operation)["responses"].items():
         if status >= "400":
-            schema = documented["content"]["application/json"]["schema"] | {"components": spec["components"]}
+            schema = response["content"]["application/json"]["schema"] | {"components": spec["components"]}
             assert Draft202012Validator(schema).is_valid(PROBLEM), status
             assert not Draft202012Validator(schema).is_valid({"detail": "any"}), status
 
 
-@pytest.mark.parametrize("path", OPERATIONS)
-def test_what_needs_a_token_says_so(spec: dict[str, Any], path: str) -> None:
-    (requirement,) = spec["paths"][path][method_of(path)]["security"]
+@pytest.mark.parametrize("operation", WITH_TOKEN)
+def test_what_needs_a_token_says_so(spec: dict[str, Any], operation: str) -> None:
+    (requirement,) = documented(spec, operation)["security"]
     (scheme,) = requirement
     assert spec["components"]["securitySchemes"][scheme] == {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 
 
 @pytest.mark.parametrize(
-    ("path", "status", "address", "options"), EXAMPLES, ids=[f"{path} {status}" for path, status, *_ in EXAMPLES]
+    ("operation", "status", "address", "options"), EXAMPLES, ids=[f"{of} {status}" for of, status, *_ in EXAMPLES]
 )
 def test_an_answer_is_as_documented(
-    service: Service, spec: dict[str, Any], path: str, status: int, address: str, options: dict[str, Any]
+    service: Service, spec: dict[str, Any], operation: str, status: int, address: str, options: dict[str, Any]
 ) -> None:
-    answer = httpx.request(method_of(path), service.http + address, trust_env=False, **options)
+    answer = httpx.request(operation.split(maxsplit=1)[0], service.http + address, trust_env=False, **options)
     assert answer.status_code == status, answer.text
-    holds(spec, path, answer)
+    holds(spec, operation, answer)
 
 
 def test_the_examples_are_of_every_status_but_503() -> None:
-    tried = {path: {str(status) for of, status, *_ in EXAMPLES if of == path} for path in PROMISED}
-    assert {path: statuses - {"503"} for path, statuses in PROMISED.items()} == tried
+    tried = {operation: {str(status) for of, status, *_ in EXAMPLES if of == operation} for operation in PROMISED}
+    assert {operation: statuses - {"503"} for operation, statuses in PROMISED.items()} == tried
 
 
 @pytest.fixture
@@ -149,13 +149,13 @@ async def test_without_the_database_the_answers_are_as_documented_too(
     service: Service, spec: dict[str, Any], cut_off: Database, postgres: Address
 ) -> None:
     async with httpx.AsyncClient(base_url=service.http, trust_env=False, timeout=10) as http:
-        for path, status, address, options in EXAMPLES:
-            if 200 <= status < 300 and path not in {"/healthz", "/metrics"}:
-                answer = await http.request(method_of(path), address, **options)
-                assert answer.status_code == 503, path
-                if path != "/readyz":
+        for operation, status, address, options in EXAMPLES:
+            if 200 <= status < 300 and operation not in {"GET /healthz", "GET /metrics"}:
+                answer = await http.request(operation.split()[0], address, **options)
+                assert answer.status_code == 503, operation
+                if operation != "GET /readyz":
                     assert answer.json()["code"] == "unavailable"
-                holds(spec, path, answer)
+                holds(spec, operation, answer)
         postgres.database("postgres").execute(f'alter database "{cut_off.name}" allow_connections true')
 
         async def ready() -> bool:
@@ -194,8 +194,9 @@ def test_whatever_schemathesis_sends_nothing_undocumented_comes(start_service: S
     assert result.returncode == 0, result.stdout
     assert "No issues found" in result.stdout
     went_well = {
-        line["path"].split("/")[2]
+        (line["method"], line["path"].split("/")[2])
         for line in service.log_lines()
         if "/api/" in line.get("path", "") and line["status"] < 300
     }
-    assert {path.split("/")[2] for path in OPERATIONS} <= went_well, "it came further than the door"
+    expected = {(method, path.split("/")[2]) for method, path in (operation.split() for operation in WITH_TOKEN)}
+    assert expected <= went_well, "it came further than the door"

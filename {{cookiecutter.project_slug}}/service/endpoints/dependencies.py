@@ -27,6 +27,8 @@ Comments = Annotated[_Comments, Depends(_comments)]
 Notifications = Annotated[_Notifications, Depends(_notifications)]
 
 PostId = Annotated[Number, Path(ge=0, le=BIGGEST_INTEGER)]
+After = Annotated[Number, Query(ge=0, le=BIGGEST_INTEGER, description="Only what came after this `seq`")]
+Limit = Annotated[Number, Query(ge=1, le=1000, description="At most so many, the oldest first")]
 Position = Annotated[
     Number | None, Query(ge=0, le=BIGGEST_INTEGER, description="Send what came after this `seq` first")
 ]

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, WithJsonSchema
 
-from service.auth.requests import requires_scope
-from service.endpoints.dependencies import Notifications, Position
-from service.messages import Ack, Notification, StoredNotification
+from service.auth.requests import CurrentUser, requires_scope
+from service.endpoints.dependencies import After, Limit, Notifications, Position
+from service.messages import Ack, KeptNotification, Notification, StoredNotification
 from service.realtime.router import AuthenticatedConnection, Endpoints
 from service.wire import BIGGEST_INTEGER, Storable, StorableJson, UserId
 
@@ -24,6 +24,20 @@ async def notifications(
 
     async with connection.subscribed(notifications.stream(connection.user_id), after):
         await connection.serve(mark_read)
+
+
+class History(BaseModel):
+    """Notifications after a position, oldest first. There are more while the last one's `seq` is below `last_seq`."""
+
+    notifications: list[KeptNotification]
+    last_seq: int
+
+
+@router.get("/api/notifications")
+async def history(user: CurrentUser, notifications: Notifications, after: After = 0, limit: Limit = 100) -> History:
+    """Your notifications after a position, for clients that missed more than a connection sends."""
+    found, last_seq = await notifications.after(user.user_id, after, limit)
+    return History(notifications=found, last_seq=last_seq)
 
 
 _USER = {

@@ -90,17 +90,20 @@ export function connect(options) {
 
 /**
  * The comments of a post, with the HTTP history for a client that was away long.
- * @param {Omit<Options, "url"> & { post: number, origin?: string }} options
+ * @param {Omit<Options, "url"> & { post: number, origin?: string }} options  `origin`: of the service, if not the page's
  */
-export function liveComments({ post, origin = globalThis.location?.origin, ...options }) {
-  return connect({
-    url: `${origin}/ws/live-comments/${post}`,
-    history: async (after, token) => {
-      const page = await request(`${origin}/api/posts/${post}/comments?after=${after}&limit=1000`, { token });
-      return page.comments.map((/** @type {object} */ comment) => ({ type: "comment", ...comment }));
-    },
-    ...options,
-  });
+export function liveComments({ post, origin = ownOrigin(), ...options }) {
+  const history = historyOf(`${origin}/api/posts/${post}/comments`, "comments", "comment");
+  return connect({ url: `${origin}/ws/live-comments/${post}`, history, ...options });
+}
+
+/**
+ * The notifications of the user, with the HTTP history for a client that was away long.
+ * @param {Omit<Options, "url"> & { origin?: string }} options  `origin`: of the service, if not the page's
+ */
+export function notifications({ origin = ownOrigin(), ...options }) {
+  const history = historyOf(`${origin}/api/notifications`, "notifications", "notification");
+  return connect({ url: `${origin}/ws/notifications`, history, ...options });
 }
 
 export class Connection {
@@ -477,6 +480,24 @@ export async function request(url, { method = "GET", token, body, timeout = 10_0
   if (answer.ok) return answer.json();
   const error = await answer.json().catch(() => ({ code: "http_error", message: `HTTP ${answer.status}` }));
   throw new Problem(error, { status: answer.status, retryAfter: Number(answer.headers.get("Retry-After")) || 0 });
+}
+
+/** @returns {string} */
+function ownOrigin() {
+  if (!globalThis.location) throw new TypeError("Outside a page, say where the service is: origin: \"https://…\"");
+  return globalThis.location.origin;
+}
+
+/**
+ * Fetches what is later than a position, a page at a time, as the messages that were missed.
+ * @param {string} address @param {string} list  The field of the page that holds them. @param {string} type
+ * @returns {(after: number, token?: string) => Promise<Message[]>}
+ */
+function historyOf(address, list, type) {
+  return async (after, token) => {
+    const page = await request(`${address}?after=${after}&limit=1000`, { token });
+    return page[list].map((/** @type {object} */ entry) => ({ type, ...entry }));
+  };
 }
 
 /** @param {string} url */

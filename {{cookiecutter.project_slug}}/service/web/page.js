@@ -1,6 +1,6 @@
 /** The demo page: two users, each with a connection for comments and one for notifications. */
 
-import { connect, liveComments, request } from "/client.js";
+import { liveComments, notifications, request } from "/client.js";
 
 const MOST_FRAMES = 200;
 const WORDS = {
@@ -106,8 +106,7 @@ class User {
       onState: (state) => this.#tell(state),
       onFrame: (direction, text) => this.#log(direction, "comments", text),
     });
-    this.#notifications = connect({
-      url: "/ws/notifications",
+    this.#notifications = notifications({
       token,
       after: Number(localStorage.getItem(this.#readKey) ?? 0),
       onMessage: (message) => this.#take(message),
