@@ -158,3 +158,11 @@ async def test_without_heartbeats_whoever_does_not_read_keeps_what_is_sent(
         await hears_nothing(writer, 4)
         comments = [await reader.read_frame() for _ in range(20)]
     assert [json.loads(payload)["seq"] for _, payload in comments] == [*range(1, 21)]
+
+
+async def test_a_timeout_longer_than_the_interval_delays_no_ping(
+    shared_service: StartService, connect: Connect
+) -> None:
+    service = shared_service(HEARTBEAT_INTERVAL="0.5", HEARTBEAT_TIMEOUT="20")
+    client = await connect(service, AUTHENTICATED[0], user=1)
+    await answer_pings(client, 3)

@@ -56,7 +56,7 @@ class Heartbeat:
                 pulse.asked_at = now
                 link.write(_PING)
             deadline = min(deadline, self._deadline(pulse.message_at, pulse.asked_at))
-        return deadline if now < deadline else None
+        return min(deadline, now + self._interval) if now < deadline else None
 
     def _deadline(self, heard_at: float, asked_at: float) -> float:
         """When to look again: at the time to ask, or if we have asked at the end of our patience."""
