@@ -190,10 +190,11 @@ async def test_a_user_can_be_thrown_out_while_valkey_is_away(
 
 
 @asynccontextmanager
-async def broker_of(valkey: Valkey) -> AsyncIterator[ValkeyBroker]:
-    """A broker at work, in this process."""
+async def broker_of(valkey: Valkey, heard: list[str] | None = None) -> AsyncIterator[ValkeyBroker]:
+    """A broker at work, in this process; the topics of the events that it receives are added to `heard`."""
     broker = ValkeyBroker(valkey.url, Metrics())
-    working = asyncio.create_task(broker.run(lambda _topic, _payload: None, lambda: None))
+    topics = [] if heard is None else heard
+    working = asyncio.create_task(broker.run(lambda topic, _payload: topics.append(topic), lambda: None))
     try:
         async with asyncio.timeout(PROMISED):
             yield broker
@@ -230,3 +231,18 @@ async def test_topics_come_and_go_by_the_hundred_while_valkey_does(valkey_that_f
                 await asyncio.gather(*waiting)
                 broker.forget("wanted")
             await eventually(lambda: not broker.connected, "disconnected")
+
+
+async def test_a_topic_that_was_given_up_before_it_was_confirmed_can_be_wanted_again(valkey_that_fails: Valkey) -> None:
+    heard: list[str] = []
+    async with broker_of(valkey_that_fails, heard) as broker:
+        with running(valkey_that_fails):
+            await eventually(lambda: broker.connected, "connected")
+            waiting = [asyncio.create_task(broker.listen([topic])) for topic in ("first", "second")]
+            await asyncio.sleep(0)
+            broker.forget("second")
+            await asyncio.gather(*waiting)
+            await broker.listen(["third"])
+            await broker.listen(["second"])
+            await broker.publish("second", "{}")
+            await eventually(lambda: heard == ["second"], "its event is received")

@@ -112,7 +112,7 @@ class ValkeyBroker:
                     await self._subscribe(self._channels)  # to those that were added meanwhile
                     backoff.reset()
                     resumed()
-                case {"type": "subscribe", "channel": channel}:
+                case {"type": "subscribe", "channel": channel} if channel in self._channels:  # not forgotten meanwhile
                     self._confirm(channel)
             if self._unwanted:
                 await self._unsubscribe(subscriptions)
