@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, cast
 
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import UndefinedTable
 from sqlalchemy import Executable
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, ProgrammingError
@@ -19,16 +20,23 @@ Row = Mapping[Any, Any]
 
 _OUTAGES = (OperationalError, InterfaceError, InternalError, PoolTimeoutError, OSError)
 
-CONNECTION_OPTIONS: dict[str, Any] = {
-    "connect_timeout": 5,
-    "application_name": "service",
-    "options": "-c timezone=UTC -c statement_timeout=10s -c idle_in_transaction_session_timeout=10s",
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-}
-"""How every connection is made: a server that vanished is noticed within 10 s, and no statement runs longer."""
+_SESSION = "-c timezone=UTC -c statement_timeout=10s -c idle_in_transaction_session_timeout=10s"
+
+
+def connection_options(url: str) -> dict[str, Any]:
+    """How every connection is made: a server that vanished is noticed within 10 s, and no statement runs longer.
+
+    The URL's own `options` are kept, and win.
+    """
+    return {
+        "connect_timeout": 5,
+        "application_name": "service",
+        "options": f"{_SESSION} {conninfo_to_dict(url).get('options', '')}",
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+    }
 
 
 class Database:
@@ -45,7 +53,7 @@ class Database:
             pool_timeout=settings.database_pool_timeout,
             pool_recycle=1800,
             hide_parameters=True,
-            connect_args=CONNECTION_OPTIONS,
+            connect_args=connection_options(self.url),
         )
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)

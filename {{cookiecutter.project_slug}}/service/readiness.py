@@ -4,7 +4,7 @@ import asyncio
 
 import psycopg
 
-from service.database import CONNECTION_OPTIONS
+from service.database import connection_options
 from service.realtime.engine import Engine
 
 _CHECK_SECONDS = 2.0
@@ -40,7 +40,7 @@ async def _try_database(url: str) -> str | None:
     try:
         async with (
             asyncio.timeout(_CHECK_SECONDS * 0.9),
-            await psycopg.AsyncConnection.connect(url, autocommit=True, **CONNECTION_OPTIONS) as connection,
+            await psycopg.AsyncConnection.connect(url, autocommit=True, **connection_options(url)) as connection,
         ):
             await connection.execute("SELECT FROM streams LIMIT 1")
     except psycopg.errors.UndefinedTable:

@@ -7,7 +7,9 @@ import psycopg
 import pytest
 
 from tests.client import Client
+from tests.commands import SECRET_KEY, run_service
 from tests.conftest import Connect, StartService
+from tests.postgres import Address, Database
 from tests.running import Service
 from tests.waiting import eventually
 
@@ -100,3 +102,17 @@ async def test_a_pool_that_stays_busy_is_told_to_the_writer(strict: Service, con
     await second.receive_until("comment_created")
     stored = strict.database.rows("select body from comments where post_id = %s order by seq", post)
     assert stored == [("before",), ("waits",), ("now",)]
+
+
+async def test_the_options_of_the_database_url_hold_for_every_connection(
+    start_service: StartService, postgres: Address, connect: Connect
+) -> None:
+    """Here a schema: what migrates and what serves must look at the same one."""
+    empty = postgres.create_database(template=None)
+    empty.execute("create schema elsewhere")
+    database = Database(f"{empty.url}&options=-csearch_path%3Delsewhere", empty.name)
+    migrated = await asyncio.to_thread(run_service, "migrate", DATABASE_URL=database.url, SECRET_KEY=SECRET_KEY)
+    assert migrated.returncode == 0, migrated.stderr
+    client = await connect(start_service(database=database), "/ws/live-comments/1", user=1)
+    await client.comment("hello")
+    assert empty.value("select count(*) from elsewhere.comments") == 1

@@ -12,7 +12,7 @@ from psycopg import sql
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.database import CONNECTION_OPTIONS
+from service.database import connection_options
 from service.observability.metrics import Metrics
 from service.realtime.backoff import Backoff
 from service.realtime.broker import Receive
@@ -80,7 +80,7 @@ class PostgresBroker:
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(
-                    self._url, autocommit=True, **CONNECTION_OPTIONS
+                    self._url, autocommit=True, **connection_options(self._url)
                 ) as connection:
                     self._listen = set(self._topics)
                     self._unlisten.clear()
