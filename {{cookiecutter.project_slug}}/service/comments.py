@@ -116,7 +116,14 @@ class Comments:
             "comment_id": row["id"],
             "seq": row["seq"],
             "post_id": row["post_id"],
-            "author_id": user_id(row["author_id"], self._settings.jwt_subject_type),
+            "author_id": self._author(row["author_id"]),
             "body": row["body"],
             "created_at": time_of(row["created_at"]),
         }
+
+    def _author(self, stored: str) -> UserId:
+        """An author as tokens name users now; one of the time before `JWT_SUBJECT_TYPE` was changed keeps the name."""
+        try:
+            return user_id(stored, self._settings.jwt_subject_type)
+        except ValueError:
+            return stored

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -105,7 +106,7 @@ class _DrainingServer(Server):
         seconds = self.drain_seconds if patiently else 0.0
         app = self.config.app
         assert isinstance(app, FastAPI)
-        self._drain = asyncio.create_task(app.state.engine.drain(seconds))
+        self._drain = asyncio.create_task(app.state.engine.drain(seconds), context=Context())
         self._drain.add_done_callback(self._drained)
 
     def _drained(self, drain: asyncio.Task[None]) -> None:

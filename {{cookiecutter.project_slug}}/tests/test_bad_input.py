@@ -1,12 +1,15 @@
 """Bad input ends neither the process nor another connection nor, at first, the connection it came on."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
 
 from tests.conftest import Connect
+from tests.raw import TEXT, RawClient, frame
 from tests.running import Service
+from tests.tokens import token
 
 AUTHENTICATED = ["/ws/notifications", "/ws/live-comments/1"]
 NOT_JSON = ["", "nonsense", "{", "NaN", "'a'", "\x00", "[" * 30_000, '{"type":"ping"}{"type":"ping"}', "1" * 10_000]
@@ -110,6 +113,30 @@ async def test_ten_bad_messages_in_a_row_end_the_connection(
     code, reason = await client.closed()
     assert code == 1008
     assert reason
+
+
+async def test_bad_messages_of_different_kinds_in_a_row_end_the_connection(
+    service: Service, connect: Connect, post: int, user: int
+) -> None:
+    """Whether the parser finds out or the operation."""
+    client = await connect(service, f"/ws/live-comments/{post}", user=user)
+    too_long = json.dumps({"type": "new_comment", "body": "x" * 4001})
+    for number in range(10):
+        await client.send_raw("nonsense" if number % 2 else too_long)
+        assert (await client.receive())["type"] == "error"
+    assert (await client.closed())[0] == 1008
+
+
+async def test_a_good_message_in_the_middle_of_a_burst_is_processed_and_forgives(
+    service: Service, post: int, user: int
+) -> None:
+    bad, good = frame(TEXT, b"{"), frame(TEXT, b'{"type":"new_comment","body":"good"}')
+    async with RawClient.connected(service.port, f"/ws/live-comments/{post}", token(user)) as client:
+        await client.send(bad * 9 + good + bad)
+        answers = [json.loads((await client.read_frame())[1])["type"] for _ in range(11)]
+        assert sorted(answers) == ["comment_created", *["error"] * 10]
+        await client.send_frame(TEXT, b'{"type":"ping"}')
+        assert await client.read_frame() == (TEXT, b'{"type":"pong"}')
 
 
 async def test_a_good_message_forgives_the_bad_ones_before(

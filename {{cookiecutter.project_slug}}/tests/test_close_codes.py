@@ -1,11 +1,16 @@
 """Every close code of the contract, on a real socket; frames as only a broken client makes them."""
 
-import pytest
+import asyncio
 
-from tests.conftest import Connect
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from tests.client import connected
+from tests.conftest import Connect, StartService
 from tests.raw import BINARY, CLOSE, PING, PONG, TEXT, RawClient, frame
 from tests.running import Service
 from tests.tokens import token
+from tests.waiting import eventually
 
 PATHS = ["/ws/echo", "/ws/notifications"]
 BROKEN: dict[str, tuple[bytes, set[int]]] = {
@@ -91,3 +96,39 @@ async def test_compression_is_not_negotiated(service: Service, connect: Connect)
     client = await connect(service, "/ws/echo", headers={"Sec-WebSocket-Extensions": "permessage-deflate"})
     assert client.websocket.response is not None
     assert "sec-websocket-extensions" not in client.websocket.response.headers
+
+
+@pytest.mark.parametrize(
+    "last_words",
+    [frame(BINARY, b"x"), frame(TEXT, b"{") * 10, frame(TEXT, b"x" * 70_000), frame(TEXT, b"\xff")],
+    ids=["binary", "ten bad messages", "too big", "not UTF-8"],
+)
+async def test_a_close_right_behind_what_ends_the_connection_frees_its_place(
+    shared_service: StartService, user: int, last_words: bytes
+) -> None:
+    service = shared_service(MAX_CONNECTIONS_PER_USER="1")
+    path = "/ws/notifications"
+    async with RawClient.connected(service.port, path, token(user)) as client:
+        await client.send(last_words + frame(CLOSE, b"\x03\xe8"))
+        assert await client.close_code() in {1000, 1003, 1007, 1008, 1009}
+
+    async def there_is_room() -> bool:
+        try:
+            async with connected(service.ws, path, user=user) as again:
+                await again.lives()
+        except InvalidStatus:
+            return False
+        return True
+
+    await eventually(there_is_room, "the user may connect again")
+
+
+async def test_a_client_that_speaks_before_it_is_let_in_is_heard_afterwards(service: Service) -> None:
+    async with RawClient.unshaken(service.port) as client:
+        ping = frame(TEXT, b'{"type":"ping"}')
+        shaking = asyncio.create_task(client.shake_hands(service.port, "/ws/notifications", token(1)))
+        await asyncio.sleep(0)
+        await client.send(ping)
+        await shaking
+        await client.send(ping)
+        assert await client.read_frame() == (TEXT, b'{"type":"pong"}')

@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 
 from tests.conftest import Connect
+from tests.raw import CLOSE, TEXT, RawClient, frame
 from tests.running import Service
+from tests.tokens import bearer, token
 
 
 def comments_of(post: int) -> str:
@@ -157,3 +160,32 @@ async def test_a_long_comment_reaches_subscribers_whole(
     await sender.comment(body)
     await sender.comment("short")
     assert [comment["body"] for comment in await other.receive_many(2)] == [body, "short"]
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["in one segment", "one after the other"])
+async def test_a_comment_of_a_client_that_leaves_without_waiting_is_stored(
+    service: Service, connect: Connect, post: int, user: int, at_once: bool
+) -> None:
+    count = 5
+    for _ in range(count):
+        async with RawClient.connected(service.port, comments_of(post), token(user)) as client:
+            comment, goodbye = frame(TEXT, b'{"type":"new_comment","body":"bye"}'), frame(CLOSE, b"\x03\xe8")
+            for data in [comment + goodbye] if at_once else [comment, goodbye]:
+                await client.send(data)
+            assert await client.close_code() == 1000
+    reader = await connect(service, comments_of(post), user=user, after=0)
+    assert [(await reader.receive())["body"] for _ in range(count)] == ["bye"] * count
+
+
+async def test_an_author_from_before_a_change_of_what_a_user_is_keeps_the_name(
+    service: Service, connect: Connect, http: httpx.AsyncClient, post: int, user: int
+) -> None:
+    """`JWT_SUBJECT_TYPE` was `string` once."""
+    service.database.execute(f"insert into streams (name, last_seq) values ('comments:{post}', 1)")
+    service.database.execute(
+        f"insert into comments (post_id, seq, author_id, body, created_at) values ({post}, 1, 'alice', 'hello', now())"
+    )
+    page = (await http.get(f"/api/posts/{post}/comments", headers=bearer(user))).json()
+    assert [comment["author_id"] for comment in page["comments"]] == ["alice"]
+    reader = await connect(service, comments_of(post), user=user, after=0)
+    assert (await reader.receive())["author_id"] == "alice"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -9,9 +10,10 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.client import connected, refused
-from tests.conftest import Connect
+from tests.conftest import Connect, StartService
+from tests.raw import RawClient
 from tests.running import Service
-from tests.tokens import bearer
+from tests.tokens import bearer, token
 from tests.waiting import eventually
 
 NOT_NUMBERS = ["abc", "1.5", "-1", "%20", "1e3", "0x10", str(2**63), "9" * 400, "1%00", "%D9%A7"]
@@ -142,3 +144,18 @@ async def test_outside_development_the_demo_endpoints_do_not_exist(strict: Servi
     for path in ("/ws/echo", "/ws/json"):
         assert (await refused(strict.ws, path)).status == 404
     assert (await asyncio.to_thread(strict.get, "/")).status_code == 404
+
+
+async def test_a_client_that_does_not_wait_for_its_handshake_is_no_refusal_and_no_bug(
+    shared_service: StartService, connect: Connect, user: int
+) -> None:
+    service = shared_service(MAX_CONNECTIONS_PER_USER="100")
+    for _ in range(10):
+        async with RawClient.unshaken(service.port) as client:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.001):
+                    await client.shake_hands(service.port, "/ws/notifications", token(user))
+    await (await connect(service, "/ws/notifications", user=user)).lives()
+    await eventually(lambda: service.open_sockets() == 1, "the others are gone")
+    assert [line for line in service.log_lines() if line["level"] not in {"debug", "info"}] == []
+    assert 'reason="draining"' not in (await asyncio.to_thread(service.get, "/metrics")).text

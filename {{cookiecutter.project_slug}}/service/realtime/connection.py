@@ -74,13 +74,16 @@ class Connection(Peer, Generic[In, Out]):
                 answer = await operation(message)
                 if answer is not None:
                     await self.send(answer)
-                self._bad_messages = 0
+                self._approve()
             except Problem as problem:
+                self._disapprove()
                 self._reject(problem, getattr(message, "client_id", None))
             finally:
                 self._busy = False
             if self._farewell is not None:
                 self._leave()
+            elif self.close_code is not None and self.inbox.empty:
+                self._scope.interrupt()
 
     async def send(self, message: Out) -> None:
         """Send a message; waits while too much is waiting already, and gives up on a client that does not read."""
@@ -151,6 +154,8 @@ class Connection(Peer, Generic[In, Out]):
                 await endpoint(**arguments)
                 await self._accept()
             if not self.accepted:
+                if self.close_code == 1006:  # the client did not wait
+                    return
                 raise self._refusal()
             self.close(1000)
         except Problem as problem:

@@ -12,7 +12,9 @@ from service.realtime.connections import Connections
 _LEAST_SECONDS = 1.0
 """How long a process without connections still answers 503, for load balancers to notice."""
 _GRACE_SECONDS = 0.75
-"""How long the last clients get to answer their close."""
+"""How long the last clients get to answer their close, and the last operations to end."""
+_LAST_SECONDS = 0.25
+"""How long clients get whose operation did not end, to answer theirs."""
 _DELAY_MS = (100, 1500)
 """Between which bounds clients are told to wait before they reconnect."""
 _TICK = 0.05
@@ -30,15 +32,26 @@ async def drain(connections: Connections, metrics: Metrics, seconds: float) -> N
     _logger.info("draining", connections=len(leaving), seconds=seconds)
     for number, connection in enumerate(leaving, start=1):
         await _until(start + seconds * number / len(leaving))
-        connection.say_goodbye(random.randint(*_DELAY_MS))  # noqa: S311 - not a secret
+        connection.say_goodbye(_delay())
         metrics.drained.inc()
     await _until(start + min(seconds, _LEAST_SECONDS))
-    deadline = monotonic() + _GRACE_SECONDS
-    while len(connections) and monotonic() < deadline:  # noqa: ASYNC110 - connections need not know who waits
-        await asyncio.sleep(_TICK)
+    await _gone(connections, _GRACE_SECONDS)
+    for connection in connections:
+        connection.say_goodbye(_delay(), at_once=True)
+    await _gone(connections, _LAST_SECONDS)
     for connection in connections:
         connection.abort()
     _logger.info("drained", seconds=round(monotonic() - start, 1), aborted=len(connections))
+
+
+def _delay() -> int:
+    return random.randint(*_DELAY_MS)  # noqa: S311 - not a secret
+
+
+async def _gone(connections: Connections, seconds: float) -> None:
+    deadline = monotonic() + seconds
+    while len(connections) and monotonic() < deadline:  # noqa: ASYNC110 - connections need not know who waits
+        await asyncio.sleep(_TICK)
 
 
 async def _until(time: float) -> None:

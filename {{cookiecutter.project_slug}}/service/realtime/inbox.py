@@ -24,6 +24,10 @@ class Inbox:
     def full(self) -> bool:
         return self._size > self._most_bytes or len(self._messages) >= _MOST_MESSAGES
 
+    @property
+    def empty(self) -> bool:
+        return not self._messages
+
     def put(self, message: Any, size: int) -> None:
         """Add a message of `size` bytes; never waits."""
         self._messages.append((message, size))

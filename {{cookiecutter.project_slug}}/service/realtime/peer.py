@@ -26,6 +26,9 @@ _BAD_MESSAGES_IN_A_ROW = 10
 _DEAD_LINGER = 1.0
 """Seconds for a client that seems dead to show that it is not, by answering the close."""
 
+_LAST_WORDS = 1.0
+"""Seconds for what a client said before its close to be processed."""
+
 _logger = structlog.get_logger(__name__)
 
 
@@ -48,7 +51,7 @@ class Peer:
         self._busy = False
         self._farewell: Reconnect | None = None
         self._bucket = TokenBucket(settings.rate_limit, settings.rate_limit_burst)
-        self._bad_messages = 0
+        self._bad_messages = self._bad_before = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -78,8 +81,8 @@ class Peer:
         """End the connection, and its endpoint where it waits. The first reason counts."""
         if self.close_code is None:
             self.close_code = code
-            self.link.close(code, reason, self._engine.settings.send_timeout if abort_after is None else abort_after)
             self._scope.interrupt()
+            self.link.close(code, reason, self._engine.settings.send_timeout if abort_after is None else abort_after)
 
     def give_up(self) -> None:
         """End a connection whose client does not answer."""
@@ -88,10 +91,10 @@ class Peer:
         self._engine.metrics.heartbeat_timeouts.inc()
         self.close(4408, "heartbeat timeout", abort_after=_DEAD_LINGER)
 
-    def say_goodbye(self, delay_ms: int) -> None:
-        """Ask the client to reconnect after `delay_ms`, once the operation in progress is answered."""
+    def say_goodbye(self, delay_ms: int, *, at_once: bool = False) -> None:
+        """Ask the client to reconnect after `delay_ms`, once the operation in progress is answered or `at_once`."""
         self._farewell = Reconnect(delay_ms=delay_ms)
-        if not self._busy:
+        if at_once or not self._busy:
             self._leave()
 
     def abort(self) -> None:
@@ -128,7 +131,10 @@ class Peer:
             if code == 1009:
                 self._engine.metrics.limits.labels("message_size").inc()
             self.close_code = code
-            self._scope.interrupt()
+            if code == 1006 or self.inbox.empty:
+                self._scope.interrupt()
+            else:  # a client may say something and leave: what it said first counts
+                asyncio.get_running_loop().call_later(_LAST_WORDS, self._scope.interrupt)
 
     def overflowed(self) -> None:
         if self.close_code is None:
@@ -141,14 +147,22 @@ class Peer:
     def _take(self, message: Any, size: int) -> None:
         match message:
             case Ping() if self._codec.takes_control:
-                self._bad_messages = 0
+                self._approve()
                 self.push(_PONG)
             case Pong() if self._codec.takes_control:
-                self._bad_messages = 0
+                self._approve()
             case Authenticate() if self._codec.takes_control:
                 self._spawn(self._renew(message.token))
             case _:
+                self._bad_before, self._bad_messages = self._bad_messages, 0  # good, unless its operation disagrees
                 self.inbox.put(message, size)
+
+    def _approve(self) -> None:
+        self._bad_before = self._bad_messages = 0
+
+    def _disapprove(self) -> None:
+        self._bad_messages += self._bad_before
+        self._bad_before = 0
 
     def _reject(self, problem: Problem, client_id: str | None = None) -> None:
         unavailable = isinstance(problem, Unavailable)
@@ -170,7 +184,7 @@ class Peer:
         except Problem as problem:
             self._reject(problem)
         else:
-            self._bad_messages = 0
+            self._approve()
             self.principal = principal
             self.pulse.look_at = 0.0
             self.push(frame_of(Authenticated(expires_at=utc(principal.expires_at))))

@@ -22,10 +22,12 @@ from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame as ReceivedFrame
 from websockets.http11 import Request
+from websockets.protocol import State
 
 from service.realtime.frames import Frame
 from service.realtime.link import EXTENSION, Receiver
 from service.realtime.rejection import rejection
+from service.realtime.stand_ins import NOBODY, WRITABLE
 from service.realtime.turn import Turn
 
 _LINGER = 2.0
@@ -40,26 +42,8 @@ _MOST_UNSENT = 16
 """How many frames may wait for the end of the loop's turn; with the next limit, never more than `_HIGH_WATER`."""
 _LARGE_FRAME = 4096
 """Bytes; a larger frame does not wait, nor does what came before it."""
-
 _logger = logging.getLogger("service.uvicorn")
 _logger.setLevel(logging.WARNING)
-
-
-_WRITABLE = asyncio.Event()
-"""Stands for that of a link which was never congested, and is never cleared."""
-_WRITABLE.set()
-
-
-class _Nobody:
-    """In place of the queue of ASGI events, once the engine is told what arrives instead."""
-
-    def put_nowait(self, _event: object) -> None: ...
-
-    def empty(self) -> bool:
-        return True
-
-
-_NOBODY = _Nobody()
 
 
 class UvicornLink(WebSocketsSansIOProtocol):
@@ -84,7 +68,7 @@ class UvicornLink(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.writable = _WRITABLE
+        self.writable = WRITABLE
         self._receiver: Receiver | None = None
         self._is_open = False
         self._write_paused = False
@@ -100,9 +84,10 @@ class UvicornLink(WebSocketsSansIOProtocol):
         self._receiver = receiver
         self._is_open = not self.disconnected
         del self.scope["extensions"][EXTENSION]
-        self.queue = _NOBODY  # type: ignore[assignment]
+        self.queue = NOBODY  # type: ignore[assignment]
         self.request.headers.clear()  # the parser keeps it for ever
         del self.request, self.response
+        self.resume_reading()
 
     def write(self, frame: Frame) -> None:
         if not self._is_open:
@@ -154,7 +139,8 @@ class UvicornLink(WebSocketsSansIOProtocol):
         if not self._is_open:
             return
         self._is_open = False
-        self.conn.send_close(code, reason)
+        if self.conn.state is State.OPEN:  # or the client's close came in the same read, and is answered already
+            self.conn.send_close(code, reason)
         self._send_control_frames()
         self.close_sent = True
         self.resume_reading()
@@ -258,6 +244,12 @@ class UvicornLink(WebSocketsSansIOProtocol):
             self._receiver.ended(1006)
         self._receiver = None  # it refers to us, as the parser does to its owner: without cycles all goes at once
         self.conn.parser.close()
+
+    def shutdown(self) -> None:
+        if self.conn.state is State.CLOSING and not self.close_sent:  # uvicorn would send a second close
+            self.transport.abort()
+        else:
+            super().shutdown()
 
     def pause_writing(self) -> None:
         self.writable = asyncio.Event()
