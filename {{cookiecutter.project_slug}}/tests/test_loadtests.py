@@ -92,7 +92,7 @@ async def test_a_deployment_under_load_loses_nothing(database: Database, tmp_pat
     run = await load(
         tmp_path,
         "deploy",
-        *("--users", "40", "--spawn-rate", "40", "--run-time", "10s"),
+        *("--users", "40", "--run-time", "10s"),
         *levels(tmp_path, "[deploy]\nfailures = 1\n'comments reconnect' = { p99 = 15000 }\n"),
         ENVIRONMENT="production",
         DATABASE_URL=database.url,
@@ -131,6 +131,35 @@ for shape in (ramp.Ramp, spike.Spike, steps.Steps):
         "8 8 8 80 80 80 8 8",
         "10 20 30 40 50 60 70 80",
     ]
+
+
+async def test_the_first_writer_is_on_the_hot_post_however_users_are_spawned() -> None:
+    program = """
+from types import SimpleNamespace
+from locust.dispatch import UsersDispatcher
+from locust.env import Environment
+from loadtests.scenarios.live_comments import Reader, Writer
+environment = Environment(parsed_options=SimpleNamespace(force=True, run_number=0), host="http://localhost")
+dispatcher = UsersDispatcher([SimpleNamespace(id="one")], [Reader, Writer])
+dispatcher.new_dispatch(40, 20)
+before = {}
+for wave in dispatcher:
+    for name, count in wave["one"].items():
+        for _ in range(count - before.get(name, 0)):
+            print(name, {"Reader": Reader, "Writer": Writer}[name](environment).path)
+    before = wave["one"]
+"""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program),
+        env=plain_environment(LOADTEST_SECRET_KEY=SECRET_KEY),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await process.communicate()
+    users = [line.split() for line in output.decode().splitlines()]
+    posts = {kind: [path for name, path in users if name == kind] for kind in ("Reader", "Writer")}
+    assert (len(posts["Reader"]), len(posts["Writer"])) == (38, 2)
+    assert posts["Writer"][0] == posts["Reader"][0] == "/ws/live-comments/0"
+    assert posts["Reader"].count("/ws/live-comments/0") == 31
 
 
 class FaultyServer:

@@ -1,6 +1,7 @@
 """Few writers, many readers, on one hot post and many cold ones."""
 
 import itertools
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -18,15 +19,15 @@ _TEXT = " lorem ipsum dolor sit amet, consectetur adipiscing elit"
 
 
 class CommentsUser(WebSocketUser):
-    """Somebody on a post: four of five on the hot one, the others spread over the cold ones."""
+    """Somebody on a post: of each class four of five on the hot one, the others spread over the cold ones."""
 
     abstract = True
     kind = "comments"
-    _numbers: ClassVar[Iterator[int]] = itertools.count()
+    _numbers: ClassVar[defaultdict[type, Iterator[int]]] = defaultdict(itertools.count)
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        group, place = divmod(next(self._numbers), _OF_USERS)
+        group, place = divmod(next(self._numbers[type(self)]), _OF_USERS)
         post = 0 if place < _ON_THE_HOT_POST else 1 + group % _COLD_POSTS
         self.path = f"/ws/live-comments/{options_of(environment).run_number * _POSTS_A_RUN + post}"
         self.post = self.follow(self.path, stream=self.path, on_live=self.heard)
