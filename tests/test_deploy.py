@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -215,7 +216,7 @@ def test_a_foreign_lock_is_respected(idle: Site, first: str) -> None:
     refused = idle.deploy(idle.cloud.push_image(PROJECT, "0002"), "--without-smoke-test")
     assert refused.returncode == 1
     assert "OperationTypeApply by ann@laptop since 2026-11-22T10:00:00Z" in refused.stderr
-    assert "force-unlock f00" in refused.stderr
+    assert 'make terraform ENV=staging ARGS="force-unlock f00"' in refused.stderr
     assert idle.running_image() == first
     assert idle.is_locked()
 
@@ -251,6 +252,43 @@ def test_terraform_respects_the_lock_of_a_deployment(idle: Site, first: str, tmp
         slow.communicate(timeout=30)
     assert not idle.is_locked()
     terraform.run("plan", "-input=false")
+
+
+@pytest.fixture
+def small(idle: Site, tmp_path: Path) -> Path:
+    """The deployment's commands beside an infrastructure of one output."""
+    infra = tmp_path / "small" / "infra"
+    shutil.copytree(idle.project / "infra" / "deploy", infra / "deploy")
+    shutil.copy(idle.project / "infra" / "staging.tfvars", infra)
+    (infra / "main.tf").write_text('terraform {\n  backend "s3" {\n    use_lockfile = true\n  }\n}\n')
+    (infra / "output.tf").write_text('output "dashboard" {\n  value = "of staging"\n}\n')
+    (infra / "bootstrap").mkdir()
+    (infra / "bootstrap" / "output.tf").write_text('output "bucket" {\n  value = "of all"\n}\n')
+    return infra.parent
+
+
+@pytest.mark.needs("terraform")
+def test_any_command_of_terraform_runs_on_the_right_state(idle: Site, small: Path) -> None:
+    def terraform(*arguments: str) -> str:
+        result = deployment(small, idle.cloud, "terraform", *arguments)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    terraform("staging", "apply", "-auto-approve")
+    terraform("bootstrap", "apply", "-auto-approve")
+    assert terraform("staging", "output", "-raw", "dashboard") == "of staging"
+    assert terraform("bootstrap", "output", "-raw", "bucket") == "of all"
+    assert deployment(small, idle.cloud, "terraform", "staging", "output", "nothing").returncode == 1
+
+
+@pytest.mark.needs("terraform")
+def test_a_lock_whose_holder_has_died_is_taken_away(idle: Site, small: Path) -> None:
+    note = {"ID": "f00", "Operation": "Deployment", "Who": "ann@laptop", "Created": "2026-11-22T10:00:00Z"}
+    idle.cloud.client("s3").put_object(Bucket=STATE, Key=LOCK, Body=json.dumps(note))
+    assert deployment(small, idle.cloud, "terraform", "staging", "apply", "-auto-approve").returncode == 1
+    unlocked = deployment(small, idle.cloud, "terraform", "staging", "force-unlock", "-force", "f00")
+    assert unlocked.returncode == 0, unlocked.stderr
+    assert not idle.is_locked()
 
 
 def test_the_secret_key_is_rotated_in_three_steps(idle: Site, first: str) -> None:

@@ -48,6 +48,11 @@ def _parser() -> argparse.ArgumentParser:
     rotation.add_argument("step", choices=secret_key.STEPS)
     _waiting(_command(commands, "rotate-database", _rotate_database, "change the database's password"))
 
+    command = commands.add_parser("terraform", help="any command of Terraform's, with the environment's state")
+    command.add_argument("environment", choices=(*ENVIRONMENTS, "bootstrap"))
+    command.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="what follows `terraform`")
+    command.set_defaults(run=_terraform)
+
     bootstrap = commands.add_parser("bootstrap", help="make what all environments of an account share")
     bootstrap.set_defaults(run=_bootstrap)
     return parser
@@ -110,6 +115,13 @@ def _plan(arguments: argparse.Namespace) -> None:
 
 def _apply(arguments: argparse.Namespace) -> None:
     terraform.apply(_environment(arguments))
+
+
+def _terraform(arguments: argparse.Namespace) -> None:
+    if arguments.environment == "bootstrap":
+        terraform.run_on_bootstrap(arguments.arguments)
+    else:
+        terraform.run(_environment(arguments), arguments.arguments)
 
 
 def _secret_key(arguments: argparse.Namespace) -> None:

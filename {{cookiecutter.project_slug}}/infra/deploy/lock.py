@@ -28,7 +28,9 @@ def state_lock(environment: Environment, patience: float, poll: float) -> Iterat
     deadline = time.monotonic() + patience
     while not _put(s3, where, body):
         if time.monotonic() >= deadline:
-            raise DeploymentError(f"{environment.name} is locked, nothing was changed: {_holder(s3, where)}")
+            raise DeploymentError(
+                f"{environment.name} is locked, nothing was changed: {_holder(environment, s3, where)}"
+            )
         environment.say("waiting for somebody else's lock")
         time.sleep(poll)
     try:
@@ -47,14 +49,14 @@ def _put(s3: Any, where: dict[str, str], body: bytes) -> bool:
     return True
 
 
-def _holder(s3: Any, where: dict[str, str]) -> str:
+def _holder(environment: Environment, s3: Any, where: dict[str, str]) -> str:
     try:
         note = json.loads(s3.get_object(**where)["Body"].read())
     except (ClientError, ValueError):
         return "by whom could not be read"
     return (
         f"{note.get('Operation', '?')} by {note.get('Who', '?')} since {note.get('Created', '?')}. "
-        f"If that has died: terraform -chdir=infra force-unlock {note.get('ID', '?')}"
+        f'If that has died: make terraform ENV={environment.name} ARGS="force-unlock {note.get("ID", "?")}"'
     )
 
 

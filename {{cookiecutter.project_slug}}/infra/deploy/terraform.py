@@ -2,7 +2,9 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
+from typing import TextIO
 
 import boto3
 
@@ -21,6 +23,18 @@ def apply(environment: Environment) -> None:
     """Do what the last plan showed."""
     _initialise(environment)
     _run(INFRA, environment.name, "apply", "-input=false", "-lock-timeout=30m", _plan_file(environment))
+
+
+def run(environment: Environment, arguments: list[str]) -> None:
+    """Any command of Terraform's on the environment's state."""
+    _initialise(environment)
+    _run(INFRA, environment.name, *arguments)
+
+
+def run_on_bootstrap(arguments: list[str]) -> None:
+    """Any command of Terraform's on the state of what all environments share."""
+    _run(_BOOTSTRAP, "bootstrap", "init", "-input=false", output=sys.stderr)
+    _run(_BOOTSTRAP, "bootstrap", *arguments)
 
 
 def keep_plan(environment: Environment) -> str:
@@ -63,9 +77,9 @@ def _plan_file(environment: Environment) -> str:
 def _initialise(environment: Environment) -> None:
     settings = {"bucket": environment.state_bucket, "key": environment.state_key, "region": environment.region}
     options = [f"-backend-config={name}={value}" for name, value in settings.items()]
-    _run(INFRA, environment.name, "init", "-input=false", "-reconfigure", *options)
+    _run(INFRA, environment.name, "init", "-input=false", "-reconfigure", *options, output=sys.stderr)
 
 
-def _run(directory: Path, data: str, *arguments: str) -> None:
+def _run(directory: Path, data: str, *arguments: str, output: TextIO | None = None) -> None:
     settings = {**os.environ, "TF_DATA_DIR": f".terraform/{data}"}
-    subprocess.run(["terraform", f"-chdir={directory}", *arguments], check=True, env=settings)
+    subprocess.run(["terraform", f"-chdir={directory}", *arguments], check=True, env=settings, stdout=output)
