@@ -68,7 +68,7 @@ resource "aws_ecs_task_definition" "service" {
 
   runtime_platform {
     operating_system_family = "LINUX"
-    cpu_architecture        = var.architecture
+    cpu_architecture        = "X86_64" # what infra/deploy/image.py builds for
   }
 
   container_definitions = jsonencode([

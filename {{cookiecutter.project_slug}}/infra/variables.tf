@@ -254,18 +254,6 @@ variable "task_memory" {
   }
 }
 
-variable "architecture" {
-  description = "Processor of the tasks; images are built for it (make image)."
-  type        = string
-  default     = "X86_64"
-  nullable    = false
-
-  validation {
-    condition     = contains(["X86_64", "ARM64"], var.architecture)
-    error_message = "architecture must be X86_64 or ARM64."
-  }
-}
-
 # Database and Valkey
 
 variable "database_version" {
