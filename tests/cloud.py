@@ -97,12 +97,15 @@ class Cloud:
         )
         self.client("ecr").create_repository(repositoryName=project)
 
-    def push_image(self, project: str, digest: str) -> str:
+    def push_image(self, project: str, digest: str, tag: str | None = None) -> str:
         """An image that plays the part of its digest's first letters (tests.simulator.PARTS)."""
         full = f"sha256:{digest.ljust(64, '0')}"
         manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "name": digest}
         self.client("ecr").put_image(
-            repositoryName=project, imageManifest=json.dumps(manifest), imageTag=f"tag-{digest}", imageDigest=full
+            repositoryName=project,
+            imageManifest=json.dumps(manifest),
+            imageTag=tag or f"tag-{digest}",
+            imageDigest=full,
         )
         return full
 

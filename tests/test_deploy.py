@@ -24,6 +24,7 @@ REPOSITORY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{PROJECT}"
 STATE = f"{PROJECT}-terraform-state-{ACCOUNT}"
 LOCK = "staging.tfstate.tflock"
 KEY = "0123456789abcdef" * 4
+AUTHOR = ["-c", "user.name=Ann", "-c", "user.email=ann@example.com"]
 DEPLOY = [sys.executable, "-m", "infra.deploy", "deploy", "staging"]
 
 
@@ -256,15 +257,42 @@ def test_terraform_respects_the_lock_of_a_deployment(idle: Site, first: str, tmp
 
 @pytest.fixture
 def small(idle: Site, tmp_path: Path) -> Path:
-    """The deployment's commands beside an infrastructure of one output."""
+    """The deployment's commands beside an infrastructure of one output, as a repository."""
     infra = tmp_path / "small" / "infra"
     shutil.copytree(idle.project / "infra" / "deploy", infra / "deploy")
-    shutil.copy(idle.project / "infra" / "staging.tfvars", infra)
+    for environment in ("staging", "production"):
+        shutil.copy(idle.project / "infra" / f"{environment}.tfvars", infra)
     (infra / "main.tf").write_text('terraform {\n  backend "s3" {\n    use_lockfile = true\n  }\n}\n')
     (infra / "output.tf").write_text('output "dashboard" {\n  value = "of staging"\n}\n')
     (infra / "bootstrap").mkdir()
     (infra / "bootstrap" / "output.tf").write_text('output "bucket" {\n  value = "of all"\n}\n')
+    shutil.copy(idle.project / ".gitignore", infra.parent)
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "First"]):
+        subprocess.run(["git", *AUTHOR, *command], cwd=infra.parent, check=True)
     return infra.parent
+
+
+def test_the_image_of_a_commit_is_built_once(
+    idle: Site, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text("#!/bin/sh\nexit 9\n")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{docker.parent}:{os.environ['PATH']}")
+    commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=small, text=True).strip()
+
+    assert deployment(small, idle.cloud, "image", "staging").returncode == 9
+    digest = idle.cloud.push_image(PROJECT, "0001", tag=commit)
+    for environment in ("staging", "production"):
+        found = deployment(small, idle.cloud, "image", environment)
+        assert (found.returncode, found.stdout) == (0, f"{digest}\n"), found.stderr
+        assert f"the image of {commit} is there already" in found.stderr
+
+    (small / "change").touch()
+    refused = deployment(small, idle.cloud, "image", "staging")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "commit first" in refused.stderr
 
 
 @pytest.mark.needs("terraform")

@@ -17,6 +17,40 @@ def digest_of(environment: Environment, image: str | None) -> str:
         DeploymentError: There is no such image.
     """
     wanted = image or commit()
+    if (digest := _find(environment, wanted)) is None:
+        hint = "" if image else ": make image"
+        raise DeploymentError(f"there is no image {wanted}{hint}. Nothing was changed.")
+    return digest
+
+
+def publish(environment: Environment) -> str:
+    """Build the image of this commit and push it, once, because its tag cannot move; its digest.
+
+    Raises:
+        DeploymentError: The working tree differs from the commit.
+    """
+    if _output("git", "status", "--porcelain"):
+        raise DeploymentError("commit first: an image is named after the commit that it was built from")
+    tag = commit()
+    if (digest := _find(environment, tag)) is not None:
+        environment.say(f"the image of {tag} is there already")
+        return digest
+    registry = f"{environment.account}.dkr.ecr.{environment.region}.amazonaws.com"
+    name = f"{registry}/{environment.project}:{tag}"
+    authorization = environment.client("ecr").get_authorization_token()["authorizationData"][0]
+    user, password = base64.b64decode(authorization["authorizationToken"]).decode().split(":", 1)
+    login = ["docker", "login", "--username", user, "--password-stdin", registry]
+    subprocess.run(login, input=password.encode(), check=True, stdout=subprocess.DEVNULL)
+    build = ["docker", "buildx", "build", "--platform", "linux/amd64", "--provenance", "false"]
+    subprocess.run([*build, "--tag", name, "--push", "."], cwd=_ROOT, check=True)
+    return digest_of(environment, tag)
+
+
+def commit() -> str:
+    return _output("git", "rev-parse", "HEAD")
+
+
+def _find(environment: Environment, wanted: str) -> str | None:
     identifier = {"imageDigest": wanted} if wanted.startswith("sha256:") else {"imageTag": wanted}
     ecr = environment.client("ecr")
     try:
@@ -24,32 +58,8 @@ def digest_of(environment: Environment, image: str | None) -> str:
     except ClientError as error:
         if error.response["Error"]["Code"] not in {"ImageNotFoundException", "RepositoryNotFoundException"}:
             raise
-        hint = "" if image else ": make image"
-        raise DeploymentError(f"there is no image {wanted}{hint}. Nothing was changed.") from None
+        return None
     return str(found[0]["imageDigest"])
-
-
-def publish(environment: Environment) -> str:
-    """Build the image of this commit and push it; its digest.
-
-    Raises:
-        DeploymentError: The working tree differs from the commit.
-    """
-    if _output("git", "status", "--porcelain"):
-        raise DeploymentError("commit first: an image is named after the commit that it was built from")
-    registry = f"{environment.account}.dkr.ecr.{environment.region}.amazonaws.com"
-    name = f"{registry}/{environment.project}:{commit()}"
-    authorization = environment.client("ecr").get_authorization_token()["authorizationData"][0]
-    user, password = base64.b64decode(authorization["authorizationToken"]).decode().split(":", 1)
-    login = ["docker", "login", "--username", user, "--password-stdin", registry]
-    subprocess.run(login, input=password.encode(), check=True, stdout=subprocess.DEVNULL)
-    build = ["docker", "buildx", "build", "--platform", "linux/amd64", "--provenance", "false"]
-    subprocess.run([*build, "--tag", name, "--push", "."], cwd=_ROOT, check=True)
-    return digest_of(environment, None)
-
-
-def commit() -> str:
-    return _output("git", "rev-parse", "HEAD")
 
 
 def _output(*command: str) -> str:
