@@ -162,6 +162,20 @@ def test_a_deployment_leaves_the_count_to_scaling(idle: Site, first: str) -> Non
     assert idle.service()["desiredCount"] == 5
 
 
+def test_tasks_are_replaced_without_another_image(idle: Site) -> None:
+    refused = idle.deploy("running", "--without-smoke-test")
+    assert refused.returncode == 1
+    assert "staging runs no image yet. Nothing was changed." in refused.stderr
+    digest = idle.cloud.push_image(PROJECT, "0001")
+    definitions = set()
+    for image in (digest, "running"):
+        deployed = idle.deploy(image, "--without-smoke-test")
+        assert deployed.returncode == 0, deployed.stderr
+        assert idle.running_image() == digest
+        definitions.add(idle.service()["taskDefinition"])
+    assert len(definitions) == 2
+
+
 def test_a_failing_migration_stops_the_deployment(idle: Site, first: str) -> None:
     refused = idle.deploy(idle.cloud.push_image(PROJECT, "fa11"), "--without-smoke-test")
     assert refused.returncode == 1

@@ -34,7 +34,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
 
     deploy = _command(commands, "deploy", _deploy, "migrate, roll out, test; go back if it does not work")
-    deploy.add_argument("--image", help="a digest (sha256:...) or a tag; by default the image of this commit")
+    deploy.add_argument(
+        "--image", help="a digest (sha256:...), a tag, or `running`; by default the image of this commit"
+    )
     deploy.add_argument("--without-smoke-test", action="store_true", help="do not connect after the rollout")
     _waiting(deploy)
 
@@ -78,9 +80,10 @@ def _waiting(command: argparse.ArgumentParser) -> None:
 
 def _deploy(arguments: argparse.Namespace) -> None:
     environment = _environment(arguments)
-    digest = image.digest_of(environment, arguments.image)
+    chosen = None if arguments.image == "running" else image.digest_of(environment, arguments.image)
     rollout = Rollout(environment, arguments.patience, arguments.poll)
     with state_lock(environment, arguments.lock_patience, arguments.poll):
+        digest = chosen or rollout.digest()
         secret_key.make_if_missing(environment)
         database_password.keep(environment)
         token = None if arguments.without_smoke_test else token_for(environment)

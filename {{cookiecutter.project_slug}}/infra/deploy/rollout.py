@@ -101,6 +101,20 @@ class Rollout:
         service: dict[str, Any] = answer["services"][0]
         return service
 
+    def digest(self) -> str:
+        """The image that runs now.
+
+        Raises:
+            DeploymentError: None does.
+        """
+        definition = self._ecs.describe_task_definition(taskDefinition=self.running()["taskDefinition"])
+        containers = definition["taskDefinition"]["containerDefinitions"]
+        (image,) = (each["image"] for each in containers if each["name"] == self._known.container)
+        digest = str(image).partition("@")[2]
+        if not digest:
+            raise DeploymentError(f"{self._environment.name} runs no image yet. Nothing was changed.")
+        return digest
+
     def _is_too_small(self, service: dict[str, Any]) -> bool:
         return int(service["desiredCount"]) < self._known.min_tasks
 

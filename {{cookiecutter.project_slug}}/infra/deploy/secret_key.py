@@ -36,7 +36,7 @@ def rotate(environment: Environment, step: str) -> None:
     if len(keys) != wanted:
         raise DeploymentError(f"{step} is for {wanted} key(s), and there are {len(keys)}: see docs/operations.md")
     _store(environment, action(keys))
-    environment.say(f"{step}: done. Deploy now: make deploy ENV={environment.name}")
+    environment.say(f"{step}: done. Deploy now: make deploy ENV={environment.name} IMAGE=running")
 
 
 def _store(environment: Environment, keys: list[str]) -> None:
