@@ -51,6 +51,12 @@ def test_a_bad_argument_ends_in_a_clear_line(arguments: list[str]) -> None:
     assert len(usage) < 5
 
 
+@pytest.mark.parametrize("seconds", ["soon", "0", "-5", "1.5", ""])
+def test_a_refused_lifetime_says_what_it_has_to_be(seconds: str) -> None:
+    refused = run_here("token", "--user", "7", f"--ttl={seconds}", SECRET_KEY=SECRET_KEY)
+    assert f"--ttl: {seconds!r} is not a whole number of seconds above 0" in refused.stderr
+
+
 async def test_a_printed_token_opens_a_connection(service: Service) -> None:
     printed = run_service("token", "--user", "7", SECRET_KEY=SECRET_KEY)
     assert (printed.returncode, printed.stderr) == (0, "")
