@@ -140,7 +140,7 @@ def _worker_class(settings: Settings) -> type[UvicornWorker]:
             server = _DrainingServer(self.config)
             server.drain_seconds = settings.drain_seconds
             server.parent = self.ppid
-            self._install_sigquit_handler()
+            asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.handle_exit, signal.SIGQUIT, None)
             await server.serve(sockets=self.sockets)
             if not server.started:
                 sys.exit(Arbiter.WORKER_BOOT_ERROR)

@@ -1,5 +1,8 @@
 """The commands an operator types: what they do, and what they say when they cannot."""
 
+import asyncio
+import os
+import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +12,7 @@ import pytest
 
 from tests.client import connected
 from tests.commands import SECRET_KEY, run_here, run_service
+from tests.conftest import Connect, StartService
 from tests.postgres import Address
 from tests.running import Service
 
@@ -131,3 +135,15 @@ def test_a_port_in_use_ends_in_a_clear_line(service: Service) -> None:
     assert taken.returncode != 0
     assert str(service.port) in taken.stderr
     assert "Traceback" not in taken.stderr
+
+
+@pytest.mark.parametrize("interactive", [signal.SIGINT, signal.SIGQUIT])
+async def test_an_interactive_stop_says_goodbye_and_does_not_wait_for_the_drain(
+    start_service: StartService, connect: Connect, interactive: signal.Signals
+) -> None:
+    service = start_service(DRAIN_SECONDS="30")
+    client = await connect(service, "/ws/notifications", user=1)
+    os.kill(service.process.pid, interactive)
+    assert (await client.closed())[0] == 1012
+    assert await asyncio.to_thread(service.wait) == 0
+    assert "SIGKILL" not in service.log()
