@@ -237,6 +237,12 @@ async def test_the_database_holds_no_ticket_but_a_digest(service: Service, http:
     assert base64.urlsafe_b64decode(ticket + "=" * (-len(ticket) % 4)).hex() not in stored
 
 
+@pytest.fixture
+def lone(start_service: StartService) -> Service:
+    """A service whose database nobody else misses when it is away."""
+    return start_service(LOG_LEVEL="DEBUG")
+
+
 @contextmanager
 def away(postgres: Address, database: Database) -> Iterator[None]:
     """The database takes no connection, and every one that was open has ended."""
@@ -250,43 +256,43 @@ def away(postgres: Address, database: Database) -> Iterator[None]:
 
 
 async def test_without_the_database_a_ticket_is_neither_given_nor_taken_but_a_token_is(
-    service: Service, connect: Connect, postgres: Address, http: httpx.AsyncClient, user: int
+    lone: Service, connect: Connect, postgres: Address, user: int
 ) -> None:
-    ticket = await ticket_for(http, user)
-    with away(postgres, service.database):
-        answer = await http.post("/api/tickets", headers=bearer(user))
-        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
-        assert int(answer.headers["retry-after"]) >= 1
-        refusal = await refused(service.ws, PATH, ticket=ticket)
-        assert refusal.reason == (503, "unavailable", 1013)
-        assert int(refusal.headers["retry-after"]) >= 1
-        await (await connect(service, PATH, user=user)).lives()
+    async with httpx.AsyncClient(base_url=lone.http, trust_env=False) as http:
+        ticket = await ticket_for(http, user)
+        with away(postgres, lone.database):
+            answer = await http.post("/api/tickets", headers=bearer(user))
+            assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+            assert int(answer.headers["retry-after"]) >= 1
+            refusal = await refused(lone.ws, PATH, ticket=ticket)
+            assert refusal.reason == (503, "unavailable", 1013)
+            assert int(refusal.headers["retry-after"]) >= 1
+            await (await connect(lone, PATH, user=user)).lives()
 
-    async def taken() -> bool:
-        return (await http.get("/readyz")).status_code == 200
+        async def taken() -> bool:
+            return (await http.get("/readyz")).status_code == 200
 
-    await eventually(taken, "the service is ready again")
-    await (await connect(service, PATH, ticket=ticket)).lives()
+        await eventually(taken, "the service is ready again")
+        await (await connect(lone, PATH, ticket=ticket)).lives()
 
 
-async def test_no_ticket_appears_in_the_log(
-    service: Service, postgres: Address, http: httpx.AsyncClient, user: int
-) -> None:
-    used, kept, sent_away = [await ticket_for(http, user) for _ in range(3)]
-    async with connected(service.ws, PATH, ticket=used) as client:
-        await client.lives()
-    for path in (PATH, "/ws/nothing", "/ws/live-comments/x", f"/ws/live-comments/{user}?after=x&", "/ws/echo/more"):
-        await refused(service.ws, path, ticket=used)
-    await refused(service.ws, PATH, ticket=kept, origin="https://elsewhere.example")
-    await refused(service.ws, PATH, subprotocols=["live.v1", f"bearer.{kept}"])
-    for path in ("/healthz", "/nothing", "/api/posts/1/comments"):
-        await http.get(path, params={"ticket": kept}, headers={"Authorization": f"Bearer {kept}"})
-    with away(postgres, service.database):
-        await refused(service.ws, PATH, ticket=sent_away)
-    await http.get("/the-last-of-it")
-    await eventually(lambda: "/the-last-of-it" in service.log(), "all is written")
-    log = service.log()
+async def test_no_ticket_appears_in_the_log(lone: Service, postgres: Address, user: int) -> None:
+    async with httpx.AsyncClient(base_url=lone.http, trust_env=False) as http:
+        used, kept, sent_away = [await ticket_for(http, user) for _ in range(3)]
+        async with connected(lone.ws, PATH, ticket=used) as client:
+            await client.lives()
+        for path in (PATH, "/ws/nothing", "/ws/live-comments/x", f"/ws/live-comments/{user}?after=x&", "/ws/echo/more"):
+            await refused(lone.ws, path, ticket=used)
+        await refused(lone.ws, PATH, ticket=kept, origin="https://elsewhere.example")
+        await refused(lone.ws, PATH, subprotocols=["live.v1", f"bearer.{kept}"])
+        for path in ("/healthz", "/nothing", "/api/posts/1/comments"):
+            await http.get(path, params={"ticket": kept}, headers={"Authorization": f"Bearer {kept}"})
+        with away(postgres, lone.database):
+            await refused(lone.ws, PATH, ticket=sent_away)
+        await http.get("/the-last-of-it")
+    await eventually(lambda: "/the-last-of-it" in lone.log(), "all is written")
+    log = lone.log()
     for ticket in (used, kept, sent_away):
         assert ticket not in log
         assert ticket[8:24] not in log, "not even a part of it"
-    assert service.log_lines()
+    assert lone.log_lines()
