@@ -2,6 +2,7 @@ PYTHON ?= python3
 bin := .venv/bin
 project := {{cookiecutter.project_slug}}
 infrastructure := $(addprefix tests/test_,cloud.py deploy.py image.py infra.py watcher.py workflows.py)
+compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 requirements := tests/requirements.txt '$(project)/tests/requirements.txt'
 export PATH := $(CURDIR)/build/bin:$(PATH)
 
@@ -45,14 +46,10 @@ lock: setup ## pin the newest versions that both pyproject.toml allow
 	@$(bin)/python -m tests.bakery build
 	@$(MAKE) --no-print-directory -C build/live-service --assume-old setup lock bin='$(abspath $(bin))'
 	@for room in service tests loadtests infra; do cp build/live-service/$$room/requirements.txt '$(project)'/$$room/; done
-	@$(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		--upgrade --group dev --constraint '$(project)/tests/requirements.txt' --output-file tests/requirements.txt
-	@$(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		--upgrade --group checkov --output-file tests/checkov.txt
-	@$(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		--group demo --constraint tests/requirements.txt --output-file requirements.txt
-	@$(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		--upgrade --constraint '$(project)/tests/requirements.txt' --output-file benchmarks/requirements.txt benchmarks/requirements.in
+	@$(compile) --upgrade --group dev --constraint '$(project)/tests/requirements.txt' --output-file tests/requirements.txt
+	@$(compile) --upgrade --group checkov --output-file tests/checkov.txt
+	@$(compile) --group demo --constraint tests/requirements.txt --output-file requirements.txt
+	@$(compile) --upgrade --constraint '$(project)/tests/requirements.txt' --output-file benchmarks/requirements.txt benchmarks/requirements.in
 
 clean: ## remove .venv, build and caches
 	@rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache
@@ -78,7 +75,7 @@ build/.venv/requirements.txt: requirements.txt | python
 	@cp $< $@
 
 python:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || \
-		{ echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: install one of them, or name it: make PYTHON=python3.13" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 16))' 2>/dev/null || \
+		{ echo "$(PYTHON) is not Python 3.11 to 3.15: install one of them, or name it: make PYTHON=python3.14" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 		{ echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian, Ubuntu: apt-get install python3-venv)" >&2; exit 1; }

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from tests.postgres import Cluster
+from tests.engine.kit.postgres import Cluster
 
 from benchmarks.fanout_latency import fanout_latency
 from benchmarks.measure import SERVER_CORES, Figures, measure
@@ -81,9 +81,8 @@ def main() -> None:
     quick = parser.parse_args().quick
     BUILD.mkdir(parents=True, exist_ok=True)
     install()
-    cluster = Cluster()
+    cluster = Cluster("service")
     try:
-        cluster.address.create_template()
         figures = compare(cluster, *((1, 1.0) if quick else (_RUNS, _SECONDS)))
         if not quick:
             write(figures, scale(cluster, _SECONDS), alone(cluster))

@@ -10,10 +10,10 @@ from time import perf_counter
 from typing import cast
 
 import uvloop
-from tests.client import connected
-from tests.postgres import Cluster
-from tests.running import HOST, Service
-from tests.tokens import token
+from tests.engine.kit.client import connected
+from tests.engine.kit.postgres import Cluster
+from tests.engine.kit.running import HOST, Service
+from tests.engine.kit.tokens import token
 
 SUBSCRIBERS, RATE, SECONDS = 1000, 20, 20
 PATH = "/ws/live-comments/1"
@@ -53,7 +53,7 @@ async def measure(services: list[Service]) -> str:
     async with connected(services[0].ws, PATH, user=SUBSCRIBERS) as writer:
         for number in range(RATE * SECONDS):
             sent.append(perf_counter())
-            await writer.comment(f"comment {number}")
+            await writer.ask({"type": "new_comment", "body": f"comment {number}"})
             await asyncio.sleep(max(0, sent[0] + (number + 1) / RATE - perf_counter()))
     await asyncio.sleep(1)
     assert all(len(subscriber.arrivals) == len(sent) for subscriber in subscribers), "a comment did not reach everybody"

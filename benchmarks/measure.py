@@ -6,7 +6,7 @@ import subprocess
 import time
 from typing import Any
 
-from tests.running import HOST
+from tests.engine.kit.running import HOST
 
 from benchmarks.servers import BIN, HERE, Dialect, Running
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tests.postgres import Cluster
+from tests.engine.kit.postgres import Cluster
 
 from benchmarks.measure import CLIENT_CORES, SERVER_CORES, Client, answers, memory_of
 from benchmarks.servers import Ours

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from tests.postgres import Cluster
-from tests.running import HOST, Service, free_port
-from tests.tokens import token
+from tests.engine.kit.postgres import Cluster
+from tests.engine.kit.running import HOST, Service, free_port
+from tests.engine.kit.tokens import token
 
 HERE = Path(__file__).resolve().parent
 PEERS = HERE / "peers"

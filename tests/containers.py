@@ -13,9 +13,11 @@ from pathlib import Path
 
 from tests.bakery import ROOT
 
-BASE = "docker.io/library/python:3.13-slim"
+BASE = "docker.io/library/python:3.14-slim"
 HOME = ROOT / "build" / "containers"
 PACKAGES = "ca-certificates,passwd,python3,python3-pip,python3-venv"
+# A mirror may be a snapshot, and then the suite that moves says that its time is over.
+TESTING = ['--aptopt=Acquire::Check-Valid-Until "false"']
 CONFIGURATION = """\
 [containers]
 default_ulimits = ["nofile=20000:20000", "nproc=30000:30000"]
@@ -67,7 +69,7 @@ def build(project: Path, image: str) -> None:
 
 
 def make_base() -> None:
-    """Debian with Python 3.13, under the name of the base image, unless it is there already."""
+    """Debian with Python 3.14, under the name of the base image, unless it is there already."""
     HOME.mkdir(parents=True, exist_ok=True)
     (HOME / "containers.conf").write_text(CONFIGURATION)
     (HOME / "storage.conf").write_text(STORAGE.format(home=HOME))
@@ -75,8 +77,8 @@ def make_base() -> None:
         return
     root, archive = HOME / "root", HOME / "base.tar"
     shutil.rmtree(root, ignore_errors=True)
-    run("mmdebstrap", "--variant=apt", f"--include={PACKAGES}", "trixie", root, *debian_mirrors())
-    (root / "usr" / "local" / "bin" / "python").symlink_to("/usr/bin/python3.13")
+    run("mmdebstrap", "--variant=apt", *TESTING, f"--include={PACKAGES}", "testing", root, *debian_mirrors())
+    (root / "usr" / "local" / "bin" / "python").symlink_to("/usr/bin/python3.14")
     # As this machine trusts: whatever its way to the package index is.
     bundle = Path(ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt")
     shutil.copy(bundle, root / "etc" / "ssl" / "certs" / "ca-certificates.crt")

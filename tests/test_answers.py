@@ -52,6 +52,9 @@ REFUSED_SLUGS = [
     "🚀🚀🚀",
 ]
 REFUSED_ANSWERS = [
+    ("example", ""),
+    ("example", "everything"),
+    ("example", "None"),
     ("project_name", ""),
     ("project_name", "   "),
     ("project_name", "two\nlines"),
@@ -188,7 +191,7 @@ def test_a_domain_name_is_accepted(template: Path, tmp_path: Path, domain: str) 
 
 
 def test_typed_answers_are_taken_as_they_are(template: Path, tmp_path: Path) -> None:
-    typed = "\n".join(["Chat \\o/", "", 'Says "hello" to {everyone}', "", "", "", ""]) + "\n"
+    typed = "\n".join(["Chat \\o/", "", 'Says "hello" to {everyone}', "", "", "", "", ""]) + "\n"
     assert cookiecutter(template, tmp_path, typed=typed).returncode == 0
     project = tmp_path / "chat-o"
     assert_valid(project)
@@ -198,7 +201,7 @@ def test_typed_answers_are_taken_as_they_are(template: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("mark", ["{{ 1 }}", "{% raw %}", "{# note #}"])
 def test_typed_jinja_is_refused_because_an_update_would_evaluate_it(template: Path, tmp_path: Path, mark: str) -> None:
-    refusal = cookiecutter(template, tmp_path, typed="\n".join(["", "", mark, "", "", "", ""]) + "\n")
+    refusal = cookiecutter(template, tmp_path, typed="\n".join(["", "", mark, "", "", "", "", ""]) + "\n")
     assert refusal.returncode != 0
     assert refusal.stderr.startswith("description must be text without ")
     assert refusal.stderr.count("\n") == 1

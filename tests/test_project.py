@@ -3,12 +3,11 @@
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.bakery import bake, copy_template
-from tests.conftest import cannot_run
+from tests.pythons import BETWEEN, NEWEST, OLDEST, interpreter
 
 PATIENCE = 300
 
@@ -42,17 +41,6 @@ def make(directory: Path, *arguments: str) -> str:
     )
     assert result.returncode == 0, result.stdout
     return result.stdout
-
-
-def interpreter(version: str) -> str:
-    """The Python of this version that runs here; a version manager may leave commands that do not."""
-    if version == f"{sys.version_info.major}.{sys.version_info.minor}":
-        return sys.executable
-    python = f"python{version}"
-    check = [python, "-c", "import ensurepip, venv"]
-    if not shutil.which(python) or subprocess.run(check, capture_output=True, check=False).returncode != 0:
-        cannot_run(f"Python {version} is missing: install it to test the project on it too")
-    return python
 
 
 def free_port() -> int:
@@ -96,26 +84,50 @@ def wait_for(pattern: str, log: Path, process: subprocess.Popen[bytes]) -> str:
     pytest.fail(f"no {pattern} within {PATIENCE} s:\n{log.read_text()}")
 
 
-def test_make_demo_leads_from_a_clone_to_the_first_pong(tmp_path: Path) -> None:
-    clone = copy_template(tmp_path / "clone")
+@pytest.mark.parametrize("version", ["3", *BETWEEN])
+def test_make_demo_leads_from_a_clone_to_the_first_pong(place: Path, version: str) -> None:
+    settings = {"PYTHON": interpreter(version)} if version in BETWEEN else {}
+    clone = copy_template(place / "clone")
     subprocess.run(["git", "init", "--quiet", clone], check=True)
-    port, log = free_port(), tmp_path / "demo.log"
-    with running(clone, "demo", log, HOST="127.0.0.1", PORT=str(port)) as demo:
+    port, log = free_port(), place / "demo.log"
+    settings |= {"HOST": "127.0.0.1", "PORT": str(port), "PYTHONWARNINGS": "default"}
+    with running(clone, "demo", log, **settings) as demo:
         token = wait_for(r"eyJ[\w-]+\.[\w-]+\.[\w-]+", log, demo)
         wait_for(rf"Page +http://[\w.]+:{port}/", log, demo)
         wait_for("Listening at", log, demo)
-        with connect(f"ws://127.0.0.1:{port}/ws/live-comments/1?token={token}", open_timeout=30) as client:
+        with connect(f"ws://127.0.0.1:{port}/ws/ping?token={token}", open_timeout=30) as client:
             client.send(json.dumps({"type": "ping"}))
             assert json.loads(client.recv(timeout=10)) == {"type": "pong"}
+    assert not re.search("Traceback|Warning:", log.read_text()), log.read_text()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
 
 
-@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
 def test_a_fresh_project_passes_its_own_checks(
-    template: Path, tmp_path: Path, version: str, record_property: Callable[[str, object], None]
+    template: Path, place: Path, version: str, record_property: Callable[[str, object], None]
 ) -> None:
     python = interpreter(version)
-    project = bake(template, tmp_path)
+    project = bake(template, place)
     make(project, "setup", f"PYTHON={python}")
     make(project, "lint")
-    for missing in re.findall(r"^\d+ tests: (.+ is missing: .+)$", make(project, "test"), re.MULTILINE):
+    tested = make(project, "test") + make(project, "test-engine")
+    for missing in re.findall(r"^\d+ tests: (.+ is missing: .+)$", tested, re.MULTILINE):
         record_property("not tested in the project", f"of the project's own: {missing}")
+
+
+def test_a_project_without_the_example_is_green_at_once_and_shows_its_endpoints(
+    template: Path, place: Path, record_property: Callable[[str, object], None]
+) -> None:
+    project = bake(template, place, example="none")
+    make(project, "setup", f"PYTHON={interpreter('3.12')}")
+    make(project, "lint")
+    tested = make(project, "test") + make(project, "test-engine")
+    for missing in re.findall(r"^\d+ tests: (.+ is missing: .+)$", tested, re.MULTILINE):
+        record_property("not tested in the project", f"of the project's own: {missing}")
+    port, log = free_port(), place / "run.log"
+    with running(project, "run", log, PORT=str(port)) as served:
+        wait_for(rf"Page +http://[\w.]+:{port}/", log, served)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as page:
+            assert b"endpoints.js" in page.read()
+        make(project, "loadtest", "SCENARIO=idle", "USERS=20", "TIME=5s", f"URL=http://127.0.0.1:{port}")

@@ -4,7 +4,18 @@ import ast
 import json
 from pathlib import Path
 
-QUESTIONS = ["project_name", "project_slug", "description", "author", "github_owner", "aws_region", "domain_name"]
+import pytest
+
+QUESTIONS = [
+    "project_name",
+    "project_slug",
+    "description",
+    "author",
+    "github_owner",
+    "aws_region",
+    "domain_name",
+    "example",
+]
 
 
 def test_the_questions_are_few_and_put_in_human_words(template: Path) -> None:
@@ -13,10 +24,17 @@ def test_the_questions_are_few_and_put_in_human_words(template: Path) -> None:
     assert list(answers["__prompts__"]) == QUESTIONS
 
 
-def test_the_hook_only_looks_at_answers(template: Path) -> None:
-    (hook,) = (template / "hooks").iterdir()
-    imports = [node for node in ast.walk(ast.parse(hook.read_text())) if isinstance(node, ast.Import | ast.ImportFrom)]
-    assert {alias.name for node in imports for alias in node.names} == {"json", "re", "sys", "unicodedata", "Path"}
+@pytest.mark.parametrize(
+    ("hook", "names"),
+    [
+        ("pre_gen_project.py", {"json", "re", "sys", "unicodedata", "Path"}),
+        ("post_gen_project.py", {"json", "shutil", "Path"}),
+    ],
+)
+def test_the_hooks_only_look_at_answers_and_files(template: Path, hook: str, names: set[str]) -> None:
+    code = ast.parse((template / "hooks" / hook).read_text())
+    imports = [node for node in ast.walk(code) if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert {alias.name for node in imports for alias in node.names} == names
 
 
 def test_no_answer_is_made_by_chance(template: Path) -> None:

@@ -11,7 +11,7 @@ locals {
     { title = "Messages", names = ["MessagesReceived", "MessagesSent"], stat = "Sum" },
     {
       title = "Connections ended, by close code (docs/protocol.md)"
-      names = ["Closes", "Closes1000", "Closes1001", "Closes1002", "Closes1003", "Closes1005", "Closes1006", "Closes1007", "Closes1008", "Closes1009", "Closes1011", "Closes1012", "Closes1013", "Closes4408"]
+      names = ["Closes", "Closes1000", "Closes1001", "Closes1002", "Closes1003", "Closes1005", "Closes1006", "Closes1007", "Closes1008", "Closes1009", "Closes1011", "Closes1012", "Closes1013", "Closes4403", "Closes4408"]
       stat  = "Sum"
     },
     { title = "Slow consumers and dead links", names = ["SlowConsumers", "HeartbeatTimeouts"], stat = "Sum" },

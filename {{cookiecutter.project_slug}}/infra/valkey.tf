@@ -21,7 +21,7 @@ resource "aws_elasticache_parameter_group" "main" {
 }
 
 resource "aws_elasticache_replication_group" "main" {
-  #checkov:skip=CKV_AWS_31:only the tasks can reach it, and what passes through is ids and comments that clients get anyway
+  #checkov:skip=CKV_AWS_31:only the tasks can reach it, and what passes through is what clients are sent anyway
   #checkov:skip=CKV2_AWS_50:with a second server in another zone in production
   count = var.valkey ? 1 : 0
 

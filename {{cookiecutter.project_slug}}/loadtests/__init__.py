@@ -1,1 +1,1 @@
-"""Load tests with Locust: clients that speak the protocol, scenarios, shapes of load, and the levels they must keep."""
+"""Load tests with Locust: `scenarios/` says what your clients do, `engine/` holds what they are made of."""

@@ -1,1 +1,1 @@
-"""A WebSocket service: live comments and notifications that lose nothing."""
+"""The service. `engine/` is the template's; everything else here is yours."""

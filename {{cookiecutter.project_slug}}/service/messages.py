@@ -2,40 +2,34 @@
 
 from typing import Annotated, Literal
 
-from pydantic import JsonValue, StringConstraints
+from pydantic import Field, JsonValue, StringConstraints
 
-from service.wire import Answer, ClientId, Message, Sequence, Storable, Time, Typed, UserId
+from service.engine.foundation.wire import Answer, FromClient, Message, Seq, Storable, Time, Typed, UserId
 
-
-class Received(Message):
-    """The answer of `/ws/json`."""
-
-    received: JsonValue
-    status: Literal["ok"] = "ok"
+CommentId = Annotated[int, Field(validation_alias="id")]
 
 
-class NewComment(Message):
+class NewComment(FromClient):
     """Store a comment. The same `client_id` again stores nothing and answers the same `comment_id`."""
 
     type: Literal["new_comment"] = "new_comment"
     body: Annotated[str, StringConstraints(min_length=1), Storable]
-    client_id: ClientId | None = None
 
 
 class CommentCreated(Answer):
     """The comment is stored."""
 
     type: Literal["comment_created"] = "comment_created"
-    comment_id: int
-    seq: Sequence
+    comment_id: CommentId
+    seq: Seq
     client_id: str | None = None
 
 
 class StoredComment(Message):
     """A comment as history returns it."""
 
-    comment_id: int
-    seq: Sequence
+    comment_id: CommentId
+    seq: Seq
     post_id: int
     author_id: UserId
     body: str
@@ -48,18 +42,18 @@ class Comment(StoredComment, Typed):
     type: Literal["comment"] = "comment"
 
 
-class Ack(Message):
+class Ack(FromClient):
     """Everything up to `seq` has been read."""
 
     type: Literal["ack"] = "ack"
-    seq: Sequence
+    seq: Seq
 
 
 class StoredNotification(Message):
     """A notification as it was stored."""
 
     id: int
-    seq: Sequence
+    seq: Seq
     data: dict[str, JsonValue]
     created_at: Time
 

@@ -1,227 +1,24 @@
-"""What an operator can set: environment variables, and `.env` in development."""
+"""Settings of your own, next to the engine's: each field is the environment variable of the same name in upper case."""
 
-import os
-from enum import StrEnum
-from functools import cached_property
-from pathlib import Path
-from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
+from typing import Annotated
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveInt,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from fastapi import Depends
+from fastapi.requests import HTTPConnection
+from pydantic import PositiveInt
 
-LOCAL_STATE = Path(".local")
-"""Where development keeps what it makes at first run: the secret key and the embedded database."""
-
-SHORTEST_SECRET_KEY = 32
-PLACEHOLDER = "change-me"
-DEFAULT_PORTS = {"http": 80, "https": 443}
-LONGEST_HEARTBEAT = 1_000_000
-"""Seconds: the kernel counts the milliseconds of interval and timeout together in 31 bits (TCP_USER_TIMEOUT)."""
+from service.engine.endpoints.parameters import settings_of
+from service.engine.foundation.settings import Settings as EngineSettings
 
 
-class Environment(StrEnum):
-    DEVELOPMENT = "development"
-    STAGING = "staging"
-    PRODUCTION = "production"
+class Settings(EngineSettings):
+    """What an operator can set."""
 
-
-class SubjectType(StrEnum):
-    """What the `sub` claim of a token has to be."""
-
-    INTEGER = "integer"
-    STRING = "string"
-
-
-class LogLevel(StrEnum):
-    DEBUG = "DEBUG"
-    INFO = "INFO"
-    WARNING = "WARNING"
-    ERROR = "ERROR"
-    CRITICAL = "CRITICAL"
-
-
-class LogFormat(StrEnum):
-    JSON = "json"
-    CONSOLE = "console"
-
-
-class SettingsError(Exception):
-    """The settings cannot work. The message is one line that names each variable at fault."""
-
-
-def _split(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-def _upper(value: object) -> object:
-    return value.upper() if isinstance(value, str) else value
-
-
-def plain_origin(origin: str) -> str:
-    """An origin as browsers write it: in lower case, and without the port that its scheme stands for."""
-    origin = origin.lower()
-    return origin.removesuffix(f":{DEFAULT_PORTS.get(origin.partition('://')[0])}")
-
-
-def _check_port(url: str) -> None:
-    try:
-        _ = urlsplit(url).port
-    except ValueError:
-        raise ValueError("the port must be a number up to 65535") from None
-
-
-def _origin(origin: str) -> str:
-    parts = urlsplit(origin)
-    _check_port(origin)
-    wildcard = "*" in origin and not (parts.netloc.startswith("*.") and origin.count("*") == 1)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or parts.query or wildcard:
-        raise ValueError(f"{origin!r} is not an origin such as https://example.com or https://*.example.com")
-    return plain_origin(origin)
-
-
-def _url_of(*schemes: str) -> AfterValidator:
-    def check(value: SecretStr) -> SecretStr:
-        if value.get_secret_value().partition("://")[0] not in schemes:
-            raise ValueError(f"must start with {' or '.join(f'{scheme}://' for scheme in schemes)}")
-        _check_port(value.get_secret_value())
-        return value
-
-    return AfterValidator(check)
-
-
-CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-
-
-class Settings(BaseSettings):
-    """Everything that can be set; each field is the environment variable of the same name in upper case."""
-
-    model_config = SettingsConfigDict(
-        env_ignore_empty=True,
-        env_file_encoding="utf-8",
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
-        allow_inf_nan=False,
-    )
-
-    environment: Environment = Environment.DEVELOPMENT
-    host: str = "0.0.0.0"  # noqa: S104 - a container is reached from outside
-    port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    web_concurrency: PositiveInt = 1
-
-    database_url: Annotated[SecretStr, _url_of("postgresql")] | None = None
-    database_pool_size: PositiveInt = 5
-    database_pool_timeout: Annotated[float, Field(gt=0)] = 5
-    valkey_url: Annotated[SecretStr, _url_of("valkey", "valkeys", "redis", "rediss")] | None = None
-
-    secret_key: SecretStr | None = None
-    jwks_url: str | None = None
-    jwt_issuer: str | None = None
-    jwt_audience: str | None = None
-    jwt_subject_type: SubjectType = SubjectType.INTEGER
-    allowed_origins: Annotated[CommaSeparated, AfterValidator(lambda origins: tuple(map(_origin, origins)))] = ()
-
-    heartbeat_interval: Annotated[float, Field(ge=0, le=LONGEST_HEARTBEAT)] = 30
-    heartbeat_timeout: Annotated[float, Field(ge=0, le=LONGEST_HEARTBEAT)] = 10
-    send_timeout: Annotated[float, Field(gt=0)] = 10
-    max_outbox_bytes: PositiveInt = 1_048_576
-    max_message_bytes: PositiveInt = 65_536
     max_comment_length: PositiveInt = 4_000
-    rate_limit: NonNegativeFloat = 20
-    rate_limit_burst: NonNegativeInt = 40
-    max_connections: PositiveInt = 10_000
-    max_connections_per_user: PositiveInt = 20
-    drain_seconds: NonNegativeFloat = 20
-
-    demo_endpoints: bool | None = None
-    log_level: Annotated[LogLevel, BeforeValidator(_upper)] = LogLevel.INFO
-    log_format: LogFormat | None = None
-
-    @model_validator(mode="after")
-    def _agree_with_each_other(self) -> Self:
-        problems = [*self._contradictions(), *([] if self.is_development else self._missing_outside_development())]
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
-
-    def _contradictions(self) -> list[str]:
-        problems = []
-        if self.heartbeat_interval and not self.heartbeat_timeout:
-            problems.append("HEARTBEAT_TIMEOUT must be above 0 while HEARTBEAT_INTERVAL is")
-        if self.rate_limit and self.rate_limit_burst < 1:
-            problems.append("RATE_LIMIT_BURST must be at least 1 while RATE_LIMIT is above 0")
-        if self.jwks_url is None and (self.jwt_issuer or self.jwt_audience):
-            problems.append("JWT_ISSUER and JWT_AUDIENCE describe an identity provider: set its JWKS_URL too")
-        if self.jwks_url is not None:
-            schemes = {"https", "http"} if self.is_development else {"https"}
-            if urlsplit(self.jwks_url).scheme not in schemes:
-                problems.append(f"JWKS_URL must be an {' or '.join(sorted(schemes, reverse=True))} address")
-        if self.secret_key is not None and not self.secret_keys:
-            problems.append("SECRET_KEY holds no key")
-        return problems
-
-    def _missing_outside_development(self) -> list[str]:
-        problems = []
-        if self.database_url is None:
-            problems.append(f"DATABASE_URL is required when ENVIRONMENT is {self.environment}")
-        if self.secret_key is None and self.jwks_url is None:
-            problems.append(f"SECRET_KEY (or JWKS_URL) is required when ENVIRONMENT is {self.environment}")
-        if any(len(key.encode()) < SHORTEST_SECRET_KEY for key in self.secret_keys):
-            problems.append(f"SECRET_KEY must be {SHORTEST_SECRET_KEY} bytes or more (try: openssl rand -hex 32)")
-        if any(key.startswith(PLACEHOLDER) for key in self.secret_keys):
-            problems.append("SECRET_KEY is still the placeholder (try: openssl rand -hex 32)")
-        return problems
-
-    @property
-    def is_development(self) -> bool:
-        return self.environment is Environment.DEVELOPMENT
-
-    @cached_property
-    def secret_keys(self) -> tuple[str, ...]:
-        """The HS256 keys: the first signs, all verify."""
-        raw = self.secret_key.get_secret_value() if self.secret_key else ""
-        return tuple(key.strip() for key in raw.split(",") if key.strip())
-
-    @property
-    def longest_silence(self) -> float:
-        """Seconds without a sign of life after which a client counts as gone; 0 when none ever does."""
-        return self.heartbeat_interval and self.heartbeat_interval + self.heartbeat_timeout
-
-    @property
-    def demo(self) -> bool:
-        """Whether the demo endpoints and page are served."""
-        return self.is_development if self.demo_endpoints is None else self.demo_endpoints
-
-    @property
-    def logs_as_json(self) -> bool:
-        return not self.is_development if self.log_format is None else self.log_format is LogFormat.JSON
 
 
-def load_settings(**overrides: Any) -> Settings:
-    """Read the environment, and `.env` in the working directory when developing.
-
-    Raises:
-        SettingsError: A variable is refused, or variables contradict each other.
-    """
-    developing = os.environ.get("ENVIRONMENT", "") in {"", Environment.DEVELOPMENT}
-    try:
-        return Settings(_env_file=".env" if developing else None, **overrides)
-    except ValidationError as error:
-        raise SettingsError("; ".join(map(_one_problem, error.errors(include_url=False)))) from None
+async def _settings(connection: HTTPConnection) -> Settings:
+    return settings_of(connection, Settings)
 
 
-def _one_problem(error: Any) -> str:
-    variable = str(error["loc"][0]).upper() if error["loc"] else ""
-    sentence = str(error["msg"]).removeprefix("Value error, ")
-    return f"{variable}: {sentence}" if variable else sentence
+CurrentSettings = Annotated[Settings, Depends(_settings)]
+"""The settings, as a parameter of an endpoint."""

@@ -1,196 +1,136 @@
-"""`/ws/live-comments/{post_id}`: a comment is stored, its sender answered, every other subscriber told."""
+"""Live comments: stored, answered, and told to everybody else on the post; nothing lost by who comes back."""
 
-import asyncio
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.conftest import Connect
-from tests.raw import CLOSE, TEXT, RawClient, frame
-from tests.running import Service
-from tests.tokens import bearer, token
-from tests.waiting import eventually
+from tests.engine.kit.client import Client, Message, refused
+from tests.engine.kit.fixture_types import Connect, Number, StartService
+from tests.engine.kit.running import Service
+from tests.engine.kit.tokens import bearer
 
 
-def comments_of(post: int) -> str:
-    return f"/ws/live-comments/{post}"
+@pytest.fixture
+def post(number: Number) -> int:
+    """A post nobody has commented on."""
+    return number()
 
 
-async def test_the_sender_is_answered_with_the_number_of_its_comment(
+async def comment(client: Client, body: str, **fields: Any) -> Message:
+    """Send a comment and return the next message that comes."""
+    return await client.ask({"type": "new_comment", "body": body} | fields)
+
+
+async def test_a_comment_is_stored_and_its_sender_answered(
     service: Service, connect: Connect, post: int, user: int
 ) -> None:
-    client = await connect(service, comments_of(post), user=user)
-    answer = await client.comment("first")
-    assert answer == {"type": "comment_created", "comment_id": answer["comment_id"], "seq": 1}
-    assert isinstance(answer["comment_id"], int)
+    client = await connect(service, f"/ws/live-comments/{post}", user=user)
+    answer = await comment(client, "Grüße 👋", client_id="a1")
+    (stored,) = service.database.rows("select id, post_id, author_id, seq, body from comments where post_id = %s", post)
+    assert answer == {"type": "comment_created", "comment_id": stored[0], "seq": 1, "client_id": "a1"}
+    assert stored[1:] == (post, str(user), 1, "Grüße 👋")
+    assert "client_id" not in await comment(client, "without")
 
 
-async def test_a_client_id_comes_back_to_its_sender_alone(
-    service: Service, connect: Connect, post: int, user: int
+async def test_everybody_else_on_the_post_is_told(
+    service: Service, connect: Connect, post: int, number: Number
 ) -> None:
-    sender = await connect(service, comments_of(post), user=user)
-    other = await connect(service, comments_of(post), user=user)
-    assert (await sender.comment("hello", client_id="mine"))["client_id"] == "mine"
-    assert "client_id" not in await other.receive()
+    author, path = number(), f"/ws/live-comments/{post}"
+    phone, laptop, reader = [await connect(service, path, user=user) for user in (author, author, number())]
+    stranger = await connect(service, f"/ws/live-comments/{number()}", user=number())
+    answer = await comment(phone, "hello", client_id="not told")
+    told = await reader.receive()
+    assert told == {
+        "type": "comment",
+        "comment_id": answer["comment_id"],
+        "seq": 1,
+        "post_id": post,
+        "author_id": author,
+        "body": "hello",
+        "created_at": told["created_at"],
+    }
+    assert await laptop.receive() == told, "the author's other devices too"
+    for client in (phone, stranger):
+        await client.lives()
 
 
-async def test_every_other_subscriber_gets_the_comment(
-    service: Service, connect: Connect, post: int, number: Callable[[], int]
+async def test_a_comment_reaches_subscribers_of_another_process(
+    service: Service, shared_service: StartService, connect: Connect, post: int
 ) -> None:
-    author = number()
-    sender = await connect(service, comments_of(post), user=author)
-    others = [await connect(service, comments_of(post), user=number()) for _ in range(3)]
-    answer = await sender.comment("Grüße 👋")
-    for other in others:
-        comment = await other.receive()
-        assert comment == {
-            "type": "comment",
-            "comment_id": answer["comment_id"],
-            "seq": answer["seq"],
-            "post_id": post,
-            "author_id": author,
-            "body": "Grüße 👋",
-            "created_at": comment["created_at"],
-        }
+    another = shared_service(database=service.database, MAX_COMMENT_LENGTH="5000")
+    path = f"/ws/live-comments/{post}"
+    writer, reader = await connect(service, path, user=1), await connect(another, path, user=2)
+    for body in ("short", "😀" * 4000):
+        await comment(writer, body)
+        assert (await reader.receive())["body"] == body
 
 
-async def test_the_senders_other_connections_get_the_comment_too(
-    service: Service, connect: Connect, post: int, user: int
-) -> None:
-    phone, laptop = [await connect(service, comments_of(post), user=user) for _ in range(2)]
-    answer = await phone.comment("from my phone")
-    assert (await laptop.receive())["comment_id"] == answer["comment_id"]
-
-
-async def test_the_sender_does_not_get_its_own_comment(
-    service: Service, connect: Connect, post: int, user: int
-) -> None:
-    sender, other = [await connect(service, comments_of(post), user=user) for _ in range(2)]
-    await sender.comment("mine")
-    assert (await other.receive())["body"] == "mine"
-    await other.comment("theirs")
-    assert (await sender.receive())["body"] == "theirs"
-
-
-async def test_another_posts_subscribers_hear_nothing(
-    service: Service, connect: Connect, user: int, number: Callable[[], int]
-) -> None:
-    here, there = number(), number()
-    sender, second = [await connect(service, comments_of(post), user=user) for post in (here, there)]
-    listener = await connect(service, comments_of(there), user=user)
-    await sender.comment("not for you")
-    await second.comment("for you")
-    assert (await listener.receive())["body"] == "for you"
-
-
-async def test_times_are_iso_8601_in_utc(service: Service, connect: Connect, post: int, user: int) -> None:
-    sender, other = [await connect(service, comments_of(post), user=user) for _ in range(2)]
-    await sender.comment("now")
-    created_at = datetime.fromisoformat((await other.receive())["created_at"])
-    assert created_at.utcoffset() == timedelta(0)
-    assert abs(datetime.now(UTC) - created_at) < timedelta(minutes=1)
-
-
-async def test_numbers_count_from_one_without_gaps_whoever_writes(
-    service: Service, connect: Connect, post: int, number: Callable[[], int]
-) -> None:
-    listener = await connect(service, comments_of(post), user=number())
-    authors = [await connect(service, comments_of(post), user=number()) for _ in range(10)]
-    for author in authors:
-        for _ in range(5):
-            await author.send({"type": "new_comment", "body": "at the same time"})
-    heard = await listener.receive_many(50)
-    assert [comment["seq"] for comment in heard] == list(range(1, 51))
-    assert len({comment["comment_id"] for comment in heard}) == 50
-
-
-async def test_answers_keep_the_order_of_the_comments(service: Service, connect: Connect, post: int, user: int) -> None:
-    client = await connect(service, comments_of(post), user=user)
-    for number in range(20):
-        await client.send({"type": "new_comment", "body": str(number), "client_id": f"c{number}"})
-    answers = await client.receive_many(20)
-    assert [(answer["client_id"], answer["seq"]) for answer in answers] == [(f"c{n}", n + 1) for n in range(20)]
-
-
-async def test_a_comment_is_stored_before_it_is_confirmed(
-    service: Service, connect: Connect, post: int, user: int
-) -> None:
-    client = await connect(service, comments_of(post), user=user)
-    answer = await client.comment("kept")
-    stored = service.database.rows(
-        "select id, post_id, author_id::text, seq, body from comments where post_id = %s", post
-    )
-    assert stored == [(answer["comment_id"], post, str(user), answer["seq"], "kept")]
-
-
-@pytest.mark.parametrize("body", ["'; drop table comments; --", "<script>alert(1)</script>", "\u202e\n\t", "%s {}"])
-async def test_a_body_is_data_and_nothing_else(
-    service: Service, connect: Connect, post: int, user: int, body: str
-) -> None:
-    sender, other = [await connect(service, comments_of(post), user=user) for _ in range(2)]
-    await sender.comment(body)
-    assert (await other.receive())["body"] == body
-
-
-async def test_the_server_never_speaks_first(service: Service, connect: Connect, post: int, user: int) -> None:
-    for path in (comments_of(post), "/ws/notifications"):
-        client = await connect(service, path, user=user)
-        assert await client.ask({"type": "ping"}) == {"type": "pong"}
-
-
-async def test_a_comment_sent_right_after_the_handshake_misses_no_earlier_subscriber(
-    service: Service, connect: Connect, number: Callable[[], int]
-) -> None:
-    async def race(post: int) -> None:
-        listener = await connect(service, comments_of(post), user=1)
-        sender = await connect(service, comments_of(post), user=2)
-        await sender.send({"type": "new_comment", "body": "quick"})
-        assert (await listener.receive())["body"] == "quick"
-
-    await asyncio.gather(*(race(number()) for _ in range(20)))
-
-
-async def test_a_long_comment_reaches_subscribers_whole(
-    service: Service, connect: Connect, post: int, user: int
-) -> None:
-    """4,000 characters of four bytes each are twice what a PostgreSQL notification can carry."""
-    sender, other = [await connect(service, comments_of(post), user=user) for _ in range(2)]
-    body = "😀" * 4000
-    await sender.comment(body)
-    await sender.comment("short")
-    assert [comment["body"] for comment in await other.receive_many(2)] == [body, "short"]
-
-
-@pytest.mark.parametrize("at_once", [True, False], ids=["in one segment", "one after the other"])
-async def test_a_comment_of_a_client_that_leaves_without_waiting_is_stored(
-    service: Service, post: int, user: int, at_once: bool
-) -> None:
-    count = 5
-    for _ in range(count):
-        async with RawClient.connected(service.port, comments_of(post), token(user)) as client:
-            comment, goodbye = frame(TEXT, b'{"type":"new_comment","body":"bye"}'), frame(CLOSE, b"\x03\xe8")
-            for data in [comment + goodbye] if at_once else [comment, goodbye]:
-                await client.send(data)
-            assert await client.close_code() == 1000
-
-    async def all_are_stored() -> bool:
-        stored = "select count(*) from comments where post_id = %s"
-        return bool(await asyncio.to_thread(service.database.value, stored, post) == count)
-
-    await eventually(all_are_stored, "all are stored")
-
-
-async def test_an_author_from_before_a_change_of_what_a_user_is_keeps_the_name(
+async def test_who_comes_back_is_told_what_was_missed_first(
     service: Service, connect: Connect, http: httpx.AsyncClient, post: int, user: int
 ) -> None:
-    """`JWT_SUBJECT_TYPE` was `string` once."""
-    service.database.execute(f"insert into streams (name, last_seq) values ('comments:{post}', 1)")
-    service.database.execute(
-        f"insert into comments (post_id, seq, author_id, body, created_at) values ({post}, 1, 'alice', 'hello', now())"
-    )
-    page = (await http.get(f"/api/posts/{post}/comments", headers=bearer(user))).json()
-    assert [comment["author_id"] for comment in page["comments"]] == ["alice"]
-    reader = await connect(service, comments_of(post), user=user, after=0)
-    assert (await reader.receive())["author_id"] == "alice"
+    path = f"/ws/live-comments/{post}"
+    writer = await connect(service, path, user=user)
+    for number in range(4):
+        await comment(writer, f"comment {number}")
+    reader = await connect(service, path, user=user, after=1)
+    missed = await reader.receive_until("caught_up")
+    assert [message["seq"] for message in missed] == [2, 3, 4, 4]
+    await comment(writer, "live")
+    assert (await reader.receive())["seq"] == 5
+    answer = await http.get(f"/api/posts/{post}/comments", params={"after": 1, "limit": 2}, headers=bearer(user))
+    page = answer.json()
+    assert page == {"comments": [{k: v for k, v in one.items() if k != "type"} for one in missed[:2]], "last_seq": 5}
+
+
+async def test_the_same_comment_again_is_stored_and_told_once(
+    service: Service, connect: Connect, post: int, number: Number
+) -> None:
+    path, author = f"/ws/live-comments/{post}", number()
+    reader = await connect(service, path, user=number())
+    writers = [await connect(service, path, user=author) for _ in range(3)]
+    for writer in writers:
+        await writer.send({"type": "new_comment", "body": "once", "client_id": "a1"})
+    answers = [(await writer.receive_until("comment_created"))[-1] for writer in writers]
+    assert answers == [answers[0]] * 3
+    somebody_else = await connect(service, path, user=number())
+    assert (await comment(somebody_else, "mine", client_id="a1"))["seq"] == 2
+    assert [message["seq"] for message in await reader.receive_many(2)] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("field", "fields"),
+    [
+        ("body", {}),
+        ("body", {"body": ""}),
+        ("body", {"body": 7}),
+        ("body", {"body": "x" * 4001}),
+        ("author_id", {"body": "x", "author_id": 7}),
+        ("client_id", {"body": "x", "client_id": "y" * 129}),
+    ],
+)
+async def test_a_wrong_field_is_named_and_nothing_stored(
+    service: Service, connect: Connect, post: int, user: int, field: str, fields: dict[str, Any]
+) -> None:
+    client = await connect(service, f"/ws/live-comments/{post}", user=user)
+    error = await client.ask({"type": "new_comment"} | fields)
+    assert (error["type"], error["code"]) == ("error", "invalid_message")
+    assert field in error["message"]
+    assert (await comment(client, "good"))["seq"] == 1
+
+
+async def test_the_greatest_length_is_a_setting(
+    service: Service, shared_service: StartService, connect: Connect, post: int, user: int
+) -> None:
+    generous = shared_service(database=service.database, MAX_COMMENT_LENGTH="5000")
+    client = await connect(generous, f"/ws/live-comments/{post}", user=user)
+    assert (await comment(client, "x" * 5000))["type"] == "comment_created"
+    error = await comment(client, "x" * 5001, client_id="a1")
+    assert (error["code"], error["client_id"]) == ("invalid_message", "a1")
+
+
+@pytest.mark.parametrize("post", ["abc", "-1", str(2**63)])
+async def test_a_post_is_a_number(service: Service, http: httpx.AsyncClient, post: str) -> None:
+    refusal = await refused(service.ws, f"/ws/live-comments/{post}", user=1)
+    assert (refusal.status, refusal.problem["code"]) == (422, "invalid_request")
+    assert (await http.get(f"/api/posts/{post}/comments", headers=bearer(1))).status_code == 422

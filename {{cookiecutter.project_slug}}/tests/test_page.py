@@ -1,78 +1,58 @@
-"""What people see, in a real browser: live comments that survive a restart, and the pages of the documents."""
+"""What people see of the example, in a real browser: live comments that survive a restart, and notifications."""
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import httpx
 import pytest
 import websockets.sync.client
-from jsonschema import Draft202012Validator
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
-from tests.browser import User, Watch, chromium
-from tests.commands import SECRET_KEY
-from tests.conftest import StartService
-from tests.javascript import npm_package
-from tests.postgres import Address
-from tests.running import Service
-from tests.schemas import spec
-from tests.tokens import token
+from tests.demo_page import User
+from tests.engine.kit.browser import Pages
+from tests.engine.kit.commands import SECRET_KEY
+from tests.engine.kit.fixture_types import Number, StartService
+from tests.engine.kit.javascript import npm_package
+from tests.engine.kit.postgres import Address
+from tests.engine.kit.running import Service
+from tests.engine.kit.tokens import token
 
 AXE = "axe-core@4.14.1"
 AXE_INTEGRITY = "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
 
-LABELS = "tables => tables.map((table) => table.ariaLabel)"
-
 pytestmark = pytest.mark.needs("chromium")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
-class Pages:
-    """Opens pages of a service, each in a profile of its own, and looks after them."""
-
-    def __init__(self, browser: Browser, users: tuple[int, int], post: int) -> None:
-        self._browser = browser
-        self._users = users
-        self._post = post
-        self.watches: list[Watch] = []
-
-    def open(self, service: Service, path: str = "/", **context: object) -> Page:
-        self.watches.append(Watch(service.http))
-        page = self.watches[-1].over(self._browser.new_context(**context).new_page())  # type: ignore[arg-type]
-        page.goto(service.http + path)
-        return page
-
-    def demo(self, service: Service, ttl: float = 3600, **context: object) -> Page:
-        """The demo page as `make run` opens it, with users and a post that no other test has."""
-        tokens = [token(user, ttl=ttl, scope="notifications:write") for user in self._users]
-        return self.open(service, f"/#post={self._post}&token={tokens[0]}&token={tokens[1]}", **context)
+Demo = Callable[..., Page]
 
 
 @pytest.fixture
-def users(number: Callable[[], int]) -> tuple[int, int]:
+def users(number: Number) -> tuple[int, int]:
     """Two users nobody knows yet."""
     return number(), number()
 
 
 @pytest.fixture
-def pages(browser: Browser, users: tuple[int, int], post: int) -> Iterator[Pages]:
-    """At the end of each test: no error, no violation of the policy, no request to anywhere else."""
-    opened = Pages(browser, users, post)
-    yield opened
-    for context in browser.contexts:
-        context.close()
-    assert [complaint for watch in opened.watches for complaint in watch.complaints] == []
+def post(number: Number) -> int:
+    """A post nobody has commented on."""
+    return number()
 
 
-def test_two_tabs_see_each_others_comments(service: Service, pages: Pages, users: tuple[int, int]) -> None:
+@pytest.fixture
+def demo(pages: Pages, users: tuple[int, int], post: int) -> Demo:
+    """Opens the page as `make run` does, with users and a post that no other test has."""
+
+    def opened(service: Service, ttl: float = 3600) -> Page:
+        tokens = [token(user, ttl=ttl, scope="notifications:write") for user in users]
+        return pages.open(service, f"/#post={post}&token={tokens[0]}&token={tokens[1]}")
+
+    return opened
+
+
+def test_two_tabs_see_each_others_comments(service: Service, demo: Demo, users: tuple[int, int]) -> None:
     one, two = users
-    here, there = pages.demo(service), pages.demo(service)
+    here, there = demo(service), demo(service)
     User(here, 1).write("from here")
     User(there, 2).wait_for_comments(f"User {one} from here")
     User(there, 2).write("from there")
@@ -81,11 +61,11 @@ def test_two_tabs_see_each_others_comments(service: Service, pages: Pages, users
 
 
 def test_nothing_is_lost_or_doubled_by_a_kill_and_a_restart(
-    start_service: StartService, postgres: Address, pages: Pages, users: tuple[int, int]
+    start_service: StartService, postgres: Address, demo: Demo, users: tuple[int, int]
 ) -> None:
     database = postgres.create_database()
     service = start_service(database=database)
-    here, there = pages.demo(service), pages.demo(service)
+    here, there = demo(service), demo(service)
     writer, reader, one = User(here, 1), User(there, 2), users[0]
     writer.write("before")
     reader.wait_for_comments(f"User {one} before")
@@ -110,9 +90,9 @@ def test_nothing_is_lost_or_doubled_by_a_kill_and_a_restart(
 
 
 def test_a_newer_token_renews_a_connection_and_an_expired_one_is_asked_for(
-    service: Service, pages: Pages, users: tuple[int, int]
+    service: Service, demo: Demo, users: tuple[int, int]
 ) -> None:
-    page = pages.demo(service, ttl=4)
+    page = demo(service, ttl=3)
     renewed, expired = User(page, 1), User(page, 2)
     renewed.wait_for_state("live")
     renewed.use_token(token(users[0], ttl=3600))
@@ -164,8 +144,8 @@ def test_hostile_texts_are_shown_as_texts(start_service: StartService, pages: Pa
     assert "hacked" not in page.title()
 
 
-def test_a_bad_message_shows_its_error_and_the_connection_goes_on(service: Service, pages: Pages) -> None:
-    user = User(pages.demo(service), 1)
+def test_a_bad_message_shows_its_error_and_the_connection_goes_on(service: Service, demo: Demo) -> None:
+    user = User(demo(service), 1)
     user.wait_for_state("live")
     user.press("Send a bad message")
     user.wait_for_problem("invalid_message: body: Field required")
@@ -180,9 +160,9 @@ def test_a_bad_message_shows_its_error_and_the_connection_goes_on(service: Servi
 
 
 def test_a_notification_reaches_the_other_user_and_stays_until_it_is_read(
-    service: Service, pages: Pages, users: tuple[int, int]
+    service: Service, demo: Demo, users: tuple[int, int]
 ) -> None:
-    page = pages.demo(service)
+    page = demo(service)
     for notified in (1, 2):
         User(page, 1).press("Notify the other")
         notices = User(page, 2).root.get_by_role("listitem").filter(has_text=f"User {users[0]} says hello.")
@@ -201,14 +181,14 @@ def test_a_notification_reaches_the_other_user_and_stays_until_it_is_read(
 
 
 def test_a_long_history_is_shown_in_order_and_left_alone_while_it_is_read(
-    service: Service, pages: Pages, post: int, users: tuple[int, int]
+    service: Service, demo: Demo, post: int, users: tuple[int, int]
 ) -> None:
-    service.database.execute(f"insert into streams (name, last_seq) values ('comments:{post}', 2500)")
+    service.database.execute(f"insert into streams (name, last_seq) values ('comments/{post}', 2500)")
     service.database.execute(
         "insert into comments (post_id, seq, author_id, body, created_at)"
         f" select {post}, n, '{users[1]}', 'comment ' || n, now() from generate_series(1, 2500) n"
     )
-    page = pages.demo(service)
+    page = demo(service)
     reader = User(page, 1)
     reader.wait_for_state("live")
     assert reader.comments == [f"User {users[1]} comment {number}" for number in range(1, 2501)]
@@ -223,8 +203,8 @@ def test_a_long_history_is_shown_in_order_and_left_alone_while_it_is_read(
     assert page.evaluate("log => log.scrollTop", log) == 0
 
 
-def test_it_works_with_the_keyboard_alone(service: Service, pages: Pages) -> None:
-    page = pages.demo(service)
+def test_it_works_with_the_keyboard_alone(service: Service, demo: Demo) -> None:
+    page = demo(service)
     User(page, 1).wait_for_state("live")
     for _ in range(20):
         page.keyboard.press("Tab")
@@ -241,57 +221,30 @@ def test_it_works_with_the_keyboard_alone(service: Service, pages: Pages) -> Non
     User(page, 1).wait_for_problem("invalid_message")
 
 
-@pytest.mark.parametrize("path", ["/", "/asyncapi"])
-def test_it_fits_a_phone_and_a_tablet(service: Service, pages: Pages, path: str) -> None:
-    page = pages.demo(service) if path == "/" else pages.open(service, path)
-    if path == "/":
-        User(page, 1).write("a-very-long-word-" * 20)
-        page.locator(".comments li").last.wait_for()
-    else:
-        page.locator("section").first.wait_for()
-        page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+def test_it_fits_a_phone_and_a_tablet(service: Service, demo: Demo) -> None:
+    page = demo(service)
+    User(page, 1).write("a-very-long-word-" * 20)
+    page.locator(".comments li").last.wait_for()
     for width in (320, 390, 768):
         page.set_viewport_size({"width": width, "height": 700})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.needs("npm")
-@pytest.mark.parametrize("path", ["/", "/asyncapi"])
 def test_nothing_stands_in_the_way_of_a_screen_reader_in_light_or_dark(
-    service: Service, pages: Pages, tmp_path_factory: pytest.TempPathFactory, path: str
+    service: Service, demo: Demo, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     axe = (npm_package(AXE, AXE_INTEGRITY, tmp_path_factory.getbasetemp()) / "axe.min.js").read_text()
-    page = pages.demo(service) if path == "/" else pages.open(service, path)
-    page.locator("section").first.wait_for()
-    if path == "/":
-        User(page, 1).wait_for_state("live")
-        User(page, 1).press("Send a bad message")
-        User(page, 1).wait_for_problem("invalid_message")
-        User(page, 2).press("Change the token")
-    else:
-        page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    page = demo(service)
+    User(page, 1).wait_for_state("live")
+    User(page, 1).press("Send a bad message")
+    User(page, 1).wait_for_problem("invalid_message")
+    User(page, 2).press("Change the token")
     page.evaluate(axe)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         found = page.evaluate("() => axe.run({ resultTypes: ['violations'] })")
         assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]] == []
-
-
-@pytest.mark.parametrize("path", ["/", "/asyncapi", "/docs"])
-def test_dark_mode_is_dark(service: Service, pages: Pages, path: str) -> None:
-    page = pages.open(service, path)
-
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        page.wait_for_function(
-            """(scheme) => {
-              const color = getComputedStyle(document.documentElement).backgroundColor;
-              const [red, green, blue, alpha] = color.match(/\\d+/g);
-              const brightness = alpha === "0" ? 765 : Number(red) + Number(green) + Number(blue);
-              return scheme === "dark" ? brightness < 150 : brightness > 600;
-            }""",
-            arg=scheme,
-        )
 
 
 def test_make_run_prints_an_address_that_brings_its_tokens(start_service: StartService, pages: Pages) -> None:
@@ -306,32 +259,6 @@ def test_make_run_prints_an_address_that_brings_its_tokens(start_service: StartS
     User(page, 1).wait_for_state("live")
 
 
-OWN_PAGE = {"Sec-Fetch-Site": "same-origin"}
-STRANGERS: dict[str, dict[str, str]] = {
-    "another page": {"Sec-Fetch-Site": "cross-site"},
-    "no page": {"Sec-Fetch-Site": "none"},
-    "no browser": {},
-    "through a proxy": OWN_PAGE | {"X-Forwarded-For": "127.0.0.1"},
-    "through another proxy": OWN_PAGE | {"Forwarded": "for=127.0.0.1"},
-    "a name that leads here": OWN_PAGE | {"Host": "rebound.example.com"},
-}
-
-
-def test_a_developers_browser_gets_its_tokens_and_nobody_else_does(start_service: StartService, pages: Pages) -> None:
-    service = start_service(ENVIRONMENT="development", SECRET_KEY="")
-    page = pages.open(service)
-    for number in (1, 2):
-        User(page, number).wait_for_state("live")
-    assert len(service.get("/demo-tokens", headers=OWN_PAGE).json()) == 2
-    for stranger in STRANGERS.values():
-        assert service.get("/demo-tokens", headers=stranger).json() == []
-
-
-@pytest.mark.parametrize("environment", ["development", "production"])
-def test_with_a_key_that_somebody_chose_nobody_gets_tokens(shared_service: StartService, environment: str) -> None:
-    assert shared_service(ENVIRONMENT=environment).get("/demo-tokens", headers=OWN_PAGE).json() == []
-
-
 def test_without_a_token_it_says_how_to_get_one(service: Service, pages: Pages) -> None:
     page = pages.open(service)
     assert "python -m service token --user 2" in User(page, 2).root.inner_text()
@@ -344,35 +271,3 @@ def test_without_a_token_it_says_how_to_get_one(service: Service, pages: Pages) 
     User(page, 2).wait_for_state("live")
     User(page, 2).press("Notify the other")
     User(page, 2).wait_for_problem("has no token yet")
-
-
-def test_the_page_of_the_http_endpoints_works_without_the_internet(service: Service, pages: Pages) -> None:
-    page = pages.open(service, "/docs")
-    page.get_by_role("button", name="GET /healthz").first.click()
-    page.get_by_role("button", name="Try it out").click()
-    page.get_by_role("button", name="Execute").click()
-    page.get_by_text('"status": "ok"').first.wait_for()
-
-
-def test_the_page_of_the_websocket_endpoints_shows_every_message(service: Service, pages: Pages) -> None:
-    page = pages.open(service, "/asyncapi")
-    comments = page.get_by_role("region", name="Live comments")
-    comments.wait_for()
-    for name in ("new_comment", "comment_created", "comment", "history_gap", "reconnect"):
-        assert comments.locator("summary code").get_by_text(name, exact=True).first.is_visible()
-    comments.locator("summary").filter(has_text="comment_created").click()
-    assert comments.get_by_role("table", name="Fields of CommentCreated").get_by_text("client_id").is_visible()
-    example = '{"type":"comment_created","comment_id":1,"seq":1,"client_id":"…"}'
-    assert comments.get_by_text(example, exact=True).is_visible()
-
-
-def test_every_example_on_the_page_of_the_websocket_endpoints_fits_its_schema(service: Service, pages: Pages) -> None:
-    page = pages.open(service, "/asyncapi")
-    page.locator("section").first.wait_for()
-    shown = page.locator("details:has(pre)")
-    examples = [json.loads(text) for text in shown.locator("pre").all_text_contents()]
-    names = [table.removeprefix("Fields of ") for table in page.locator("details table").evaluate_all(LABELS)]
-    assert len(names) == len(examples) > 20
-    for name, example in zip(names, examples, strict=True):
-        schemas = spec()["components"]
-        Draft202012Validator(schemas["schemas"][name] | {"components": schemas}).validate(example)

@@ -4,7 +4,7 @@ import json
 import os
 import time
 import urllib.request
-from urllib.error import URLError
+from urllib.error import HTTPError
 
 import jwt
 from websockets.exceptions import WebSocketException
@@ -42,7 +42,9 @@ def smoke_test(environment: Environment, token: str) -> None:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             _be_a_client(url, token)
-        except (OSError, URLError, WebSocketException, ValueError) as error:
+        except (OSError, WebSocketException, ValueError) as error:
+            if isinstance(error, HTTPError):
+                error.close()
             if attempt == _ATTEMPTS:
                 raise DeploymentError(f"the smoke test failed: {type(error).__name__}: {error}") from None
             time.sleep(attempt)
@@ -55,7 +57,7 @@ def _be_a_client(url: str, token: str) -> None:
     request = urllib.request.Request(f"{url}/api/tickets", method="POST", headers={"Authorization": f"Bearer {token}"})  # noqa: S310 - our own address
     with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
         ticket = json.load(answer)["ticket"]
-    address = f"{url.replace('http', 'ws', 1)}/ws/notifications?ticket={ticket}"
+    address = f"{url.replace('http', 'ws', 1)}/ws/ping?ticket={ticket}"
     with connect(address, open_timeout=_SECONDS, close_timeout=_SECONDS) as client:
         client.send('{"type":"ping"}')
         if json.loads(client.recv(timeout=_SECONDS)) != {"type": "pong"}:

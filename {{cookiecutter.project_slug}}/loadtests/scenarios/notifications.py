@@ -4,23 +4,26 @@ from http import HTTPStatus
 
 from locust import FastHttpUser, between, task
 
-from loadtests.follower import Message
-from loadtests.measures import age, stamp
-from loadtests.users import WebSocketUser
+from loadtests.engine.client import Message
+from loadtests.engine.follower import Vocabulary
+from loadtests.engine.measures import age, stamp
+from loadtests.engine.users import WebSocketUser
 
 _DEVICES = 2
+_WORDS = Vocabulary(events=("notification",))
 
 
 class Notified(WebSocketUser, FastHttpUser):
     """Has two devices, and is notified every few seconds."""
 
     kind = "notifications"
+    scopes = ("notifications:write",)
     wait_time = between(2, 6)
 
     def on_start(self) -> None:
         self._stream = f"user {self.identity.user_id}"
         self.devices = [
-            self.follow("/ws/notifications", stream=self._stream, on_live=self.heard) for _ in range(_DEVICES)
+            self.follow("/ws/notifications", _WORDS, stream=self._stream, on_live=self.heard) for _ in range(_DEVICES)
         ]
         for device in self.devices:
             device.start()

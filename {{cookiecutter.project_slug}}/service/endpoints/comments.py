@@ -1,10 +1,11 @@
 """The history of a post's comments, for clients that missed more than a connection sends."""
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel
 
-from service.auth.requests import authenticated
-from service.endpoints.dependencies import After, Comments, Limit, PostId
+from service.comments import COMMENTS, PostId
+from service.engine.endpoints.parameters import After, Limit, Streams
+from service.engine.endpoints.security import CurrentUser
 from service.messages import StoredComment
 
 router = APIRouter()
@@ -17,8 +18,10 @@ class History(BaseModel):
     last_seq: int
 
 
-@router.get("/api/posts/{post_id}/comments", dependencies=[Depends(authenticated)])
-async def history(post_id: PostId, comments: Comments, after: After = 0, limit: Limit = 100) -> History:
+@router.get("/api/posts/{post_id}/comments")
+async def history(
+    post_id: PostId, user: CurrentUser, streams: Streams, after: After = 0, limit: Limit = 100
+) -> History:
     """The comments of a post after a position."""
-    found, last_seq = await comments.after(post_id, after, limit)
-    return History(comments=found, last_seq=last_seq)
+    found, last_seq = await streams.history(COMMENTS(post_id), user, after, limit)
+    return History(comments=[StoredComment.of(row) for row in found], last_seq=last_seq)

@@ -2,28 +2,32 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, WithJsonSchema
+from pydantic import BaseModel, ConfigDict
 
-from service.auth.requests import CurrentUser, requires_scope
-from service.endpoints.dependencies import After, Limit, Notifications, Position
+from service.engine.endpoints.parameters import After, Database, Limit, ResumeAfter, Streams
+from service.engine.endpoints.router import AuthenticatedConnection, Endpoints
+from service.engine.endpoints.security import CurrentUser, requires_scope
+from service.engine.foundation.identity import user_of_request
+from service.engine.foundation.wire import Storable, StorableJson, UserIdField
 from service.messages import Ack, KeptNotification, Notification, StoredNotification
-from service.realtime.router import AuthenticatedConnection, Endpoints
-from service.wire import BIGGEST_INTEGER, Storable, StorableJson, UserId
+from service.models import NotificationModel
+from service.notifications import NOTIFICATIONS, mark_read
+from service.settings import CurrentSettings
 
 router = Endpoints()
 
 
 @router.websocket("/ws/notifications")
 async def notifications(
-    connection: AuthenticatedConnection[Ack, Notification], notifications: Notifications, after: Position = None
+    connection: AuthenticatedConnection[Ack, Notification], database: Database, after: ResumeAfter = None
 ) -> None:
     """See your notifications and acknowledge them."""
 
-    async def mark_read(ack: Ack) -> None:
-        await notifications.mark_read(connection.user_id, ack.seq)
+    async def acknowledge(ack: Ack) -> None:
+        await mark_read(database, connection.user_id, ack.seq)
 
-    async with connection.subscribed(notifications.stream(connection.user_id), after):
-        await connection.serve(mark_read)
+    async with connection.subscribed(NOTIFICATIONS(connection.user_id), after):
+        await connection.serve(acknowledge)
 
 
 class History(BaseModel):
@@ -34,19 +38,10 @@ class History(BaseModel):
 
 
 @router.get("/api/notifications")
-async def history(user: CurrentUser, notifications: Notifications, after: After = 0, limit: Limit = 100) -> History:
+async def history(user: CurrentUser, streams: Streams, after: After = 0, limit: Limit = 100) -> History:
     """Your notifications after a position, for clients that missed more than a connection sends."""
-    found, last_seq = await notifications.after(user.user_id, after, limit)
-    return History(notifications=found, last_seq=last_seq)
-
-
-_USER = {
-    "anyOf": [
-        {"type": "integer", "minimum": 0, "maximum": BIGGEST_INTEGER},
-        {"type": "string", "minLength": 1, "maxLength": 255},
-    ],
-    "description": "As the `sub` of the user's tokens",
-}
+    found, last_seq = await streams.history(NOTIFICATIONS(user.user_id), user, after, limit)
+    return History(notifications=[KeptNotification.of(row) for row in found], last_seq=last_seq)
 
 
 class NewNotification(BaseModel):
@@ -54,11 +49,12 @@ class NewNotification(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    user_id: Annotated[UserId, WithJsonSchema(_USER)]
+    user_id: UserIdField
     data: dict[Annotated[str, Storable], StorableJson]
 
 
 @router.post("/api/notifications", status_code=201, dependencies=[requires_scope("notifications:write")])
-async def notify(new: NewNotification, notifications: Notifications) -> StoredNotification:
+async def notify(new: NewNotification, streams: Streams, settings: CurrentSettings) -> StoredNotification:
     """Store a notification and push it to all connections of its user."""
-    return await notifications.add(new.user_id, new.data)
+    user = user_of_request(new.user_id, settings.jwt_subject_type)
+    return StoredNotification.of(await streams.append(NOTIFICATIONS(user), NotificationModel(data=new.data)))

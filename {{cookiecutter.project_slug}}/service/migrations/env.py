@@ -1,21 +1,6 @@
-"""Alembic's entry: `python -m service migrate` hands it a connection, the `alembic` command line makes its own."""
+"""Alembic's entry, for `python -m service migrate` and for the command line (`alembic revision --autogenerate`)."""
 
-from alembic import context
-from sqlalchemy import Connection
+from service.app import application
+from service.engine.application.migrate import run_migrations
 
-from service.migrations import connect
-from service.models import Model
-
-
-def run(connection: Connection) -> None:
-    context.configure(connection=connection, target_metadata=Model.metadata, compare_type=True)
-    with context.begin_transaction():
-        context.run_migrations()
-
-
-given: Connection | None = context.config.attributes.get("connection")
-if given is not None:
-    run(given)
-else:
-    with connect() as connection:
-        run(connection)
+run_migrations(application)

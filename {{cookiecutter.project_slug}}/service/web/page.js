@@ -1,6 +1,8 @@
 /** The demo page: two users, each with a connection for comments and one for notifications. */
 
-import { liveComments, notifications, request } from "/client.js";
+import { request } from "/client.js";
+import { liveComments, notifications } from "/comments.js";
+import { keep, tokensToTry, userOf } from "/tokens.js";
 
 const MOST_FRAMES = 200;
 const WORDS = {
@@ -10,12 +12,6 @@ const WORDS = {
   waiting: "Reconnecting",
   closed: "Closed",
 };
-
-/** The user that a token speaks for, as the wire writes it. */
-function userOf(token) {
-  const claims = token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/");
-  return String(JSON.parse(atob(claims)).sub);
-}
 
 /** Keeps a box scrolled to its end, unless somebody has scrolled back to read. */
 function follow(box) {
@@ -260,26 +256,14 @@ class User {
   }
 }
 
-/** Tokens from the address that `make run` prints (no server sees what is after the #), kept, or made for developers. */
-async function begin() {
-  const given = new URLSearchParams(location.hash.slice(1));
-  if (given.has("post")) post.value = given.get("post");
-  if (given.has("token")) {
-    const tokens = given.getAll("token");
-    given.delete("token");
-    history.replaceState(null, "", `${location.pathname}${given.has("post") ? `#${given}` : ""}`);
-    return tokens;
-  }
-  const kept = JSON.parse(localStorage.getItem("tokens") ?? "[]");
-  return kept.some(Boolean) ? kept : (await fetch("/demo-tokens")).json();
-}
-
 function remember() {
-  localStorage.setItem("tokens", JSON.stringify(users.map((user) => user.token ?? null)));
+  keep(users.map((user) => user.token ?? null));
 }
 
 const post = document.getElementById("post");
-const [first, second = first] = await begin();
+const given = new URLSearchParams(location.hash.slice(1));
+if (given.has("post")) post.value = given.get("post");
+const [first, second = first] = await tokensToTry();
 const users = [new User(1, first), new User(2, second)];
 [users[0].other, users[1].other] = [users[1], users[0]];
 remember();

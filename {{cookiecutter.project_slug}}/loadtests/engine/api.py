@@ -1,0 +1,51 @@
+"""The API of the service that is going to be loaded, for a scenario that has to prepare something there."""
+
+import json
+import urllib.request
+from collections.abc import Sequence
+from typing import Any
+from urllib.error import HTTPError
+
+from loadtests.engine.tokens import Somebody
+
+_SECONDS = 30
+
+
+class PreparationError(Exception):
+    """The service did not do what a scenario needs. The message is one line."""
+
+
+class Service:
+    """The service that is going to be loaded."""
+
+    def __init__(self, host: str, places: range, somebody: Somebody) -> None:
+        self.places = places
+        """The numbers of what this run's clients meet on: each one's `place` is one of them."""
+        self._host = host.rstrip("/")
+        self._somebody = somebody
+
+    def post(self, path: str, body: object = None, *, scopes: Sequence[str] = ()) -> Any:
+        """POST a body as JSON, with a token of these scopes; returns the answer.
+
+        Raises:
+            PreparationError: It was refused.
+        """
+        return self.request("POST", path, body, scopes=scopes)
+
+    def request(self, method: str, path: str, body: object = None, *, scopes: Sequence[str] = ()) -> Any:
+        """The same with another method."""
+        request = urllib.request.Request(f"{self._host}{path}", method=method)
+        request.add_header("Authorization", f"Bearer {self._somebody(scopes).token}")
+        if body is not None:
+            request.data = json.dumps(body).encode()
+            request.add_header("Content-Type", "application/json")
+        try:
+            with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
+                text = answer.read()
+        except HTTPError as error:
+            with error:
+                said = error.read().decode(errors="replace")
+            raise PreparationError(f"{method} {path} was answered with {error.code}: {said}") from None
+        except OSError as error:
+            raise PreparationError(f"{method} {path} was not answered: {error}") from None
+        return json.loads(text) if text else None

@@ -1,0 +1,1 @@
+"""From an application's declaration to running processes: commands, server, development."""

@@ -1,0 +1,119 @@
+"""The streams that one client follows."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from service.engine.auth.principal import Principal
+from service.engine.delivery.catch_up import catch_up
+from service.engine.delivery.hub import Hub
+from service.engine.delivery.topic import Subscriber, Topic
+from service.engine.foundation.metrics import Metrics
+from service.engine.foundation.problems import Problem, Unavailable
+from service.engine.foundation.tasks import Tasks
+from service.engine.streams.stream import StreamKey
+
+_OPEN_SECONDS = 2.0
+"""How long a handshake waits for its subscription to be in place; after that it is accepted all the same."""
+_MOST = 100
+
+
+class Owner(Subscriber, Protocol):
+    """Whose subscriptions they are."""
+
+    principal: Principal | None
+    tasks: Tasks
+
+
+@dataclass(eq=False, slots=True)
+class _Subscription:
+    key: StreamKey[Any]
+    topic: Topic
+    catching_up: asyncio.Task[None] | None = None
+    ended: bool = False
+
+    def end(self, subscriber: str) -> None:
+        self.ended = True
+        self.topic.subscribers.pop(subscriber, None)
+        self.topic.live.pop(subscriber, None)
+        if self.catching_up is not None:
+            self.catching_up.cancel()
+
+
+class Subscriptions:
+    """By the stream's name, in the order in which they began."""
+
+    __slots__ = ("_hub", "_metrics", "_open", "_owner")
+
+    def __init__(self, owner: Owner, hub: Hub, metrics: Metrics) -> None:
+        self._owner = owner
+        self._hub = hub
+        self._metrics = metrics
+        self._open: list[_Subscription] = []
+
+    @asynccontextmanager
+    async def opened(self, key: StreamKey[Any]) -> AsyncIterator[_Subscription]:
+        """A subscription that is in place but not sent anything yet: `follow` starts it.
+
+        Its user is asked for once the topic is open, so that a right which ends later ends it.
+
+        Raises:
+            Problem: The user may not read the stream; `too_many_subscriptions`; `unavailable`.
+        """
+        if len(self._open) >= _MOST:
+            self._metrics.limits.labels("subscriptions").inc()
+            raise Problem("too_many_subscriptions", f"A connection may follow {_MOST} streams.")
+        async with self._hub.joined(key) as topic:
+            subscription = _Subscription(key, topic)
+            self._open.append(subscription)
+            topic.subscribers[self._owner.id] = self._owner
+            try:
+                await self._prepare(subscription)
+                yield subscription
+            finally:
+                self._open.remove(subscription)
+                if not subscription.ended:
+                    subscription.end(self._owner.id)
+
+    def follow(self, subscription: _Subscription, after: int | None) -> None:
+        """Send what came after the position `after`, if one is given, then what comes live."""
+        if subscription.ended:
+            return
+        topic = subscription.topic
+        if after is None:
+            topic.live[self._owner.id] = self._owner
+        else:
+            subscription.catching_up = self._owner.tasks.start(catch_up(self._owner, self._hub, topic, after))
+
+    def end(self, stream: str) -> bool:
+        """Send no more of a stream; returns whether anything of it was sent."""
+        found = [each for each in self._open if each.key.name == stream and not each.ended]
+        for subscription in found:
+            subscription.end(self._owner.id)
+        return bool(found)
+
+    async def forbidden_to(self, principal: Principal) -> list[str]:
+        """The streams among them that `principal` may not read; raises Unavailable."""
+        found = []
+        for subscription in tuple(self._open):
+            try:
+                await self._check(subscription.key, principal)
+            except Unavailable:
+                raise
+            except Problem:
+                found.append(subscription.key.name)
+        return found
+
+    async def _prepare(self, subscription: _Subscription) -> None:
+        if not subscription.topic.opened.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_OPEN_SECONDS):
+                    await subscription.topic.opened.wait()
+        await self._check(subscription.key, self._owner.principal)
+
+    async def _check(self, key: StreamKey[Any], principal: Principal | None) -> None:
+        if principal is None:
+            raise TypeError(f"{key.name} is read by users: declare an AuthenticatedConnection")
+        await key.stream.check_reader(key, principal, self._hub.database)

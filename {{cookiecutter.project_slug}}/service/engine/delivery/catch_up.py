@@ -1,0 +1,36 @@
+"""From a client's last position to live, without a gap and without a double."""
+
+from service.engine.delivery.hub import Hub
+from service.engine.delivery.topic import Subscriber, Topic
+from service.engine.foundation.frames import frame_of
+from service.engine.foundation.wire import CaughtUp, HistoryGap
+from service.engine.streams.event import Event
+from service.engine.streams.stored import HISTORY_LIMIT
+
+
+async def catch_up(subscriber: Subscriber, hub: Hub, topic: Topic, after: int) -> None:
+    """Send what was missed since `after`, then say so and follow the topic live.
+
+    The topic goes on meanwhile; what it delivers in that time is read with the rest. Nothing is awaited between the
+    last look at its position and going live, so no event can fall in between.
+    """
+    await hub.settled(topic)
+    position = after
+    while 0 < topic.position - position <= HISTORY_LIMIT:
+        events = await topic.events_after(position)
+        if not events or events[0].seq != position + 1:
+            break
+        await _send(subscriber, events)
+        position = events[-1].seq
+    if position < topic.position:
+        subscriber.push(frame_of(HistoryGap(after=position, seq=topic.position)))
+    else:
+        subscriber.push(frame_of(CaughtUp(seq=topic.position)))
+    topic.live[subscriber.id] = subscriber
+
+
+async def _send(subscriber: Subscriber, events: list[Event]) -> None:
+    for event in events:
+        if event.origin != subscriber.id:
+            subscriber.push(event.frame)
+            await subscriber.drained()

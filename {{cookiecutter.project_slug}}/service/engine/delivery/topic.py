@@ -1,0 +1,229 @@
+"""One stream in this process: each event, in order and once, to every connection that follows it.
+
+An event that comes in turn is delivered at once. One that does not, because a broker lost, reordered or could not carry
+something, makes the topic read what is missing from its stream's table before it goes on.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import structlog
+
+from service.engine.foundation.backoff import Backoff
+from service.engine.foundation.frames import Frame
+from service.engine.foundation.metrics import Metrics
+from service.engine.foundation.problems import Unavailable
+from service.engine.foundation.tasks import Tasks
+from service.engine.foundation.wire import UserId
+from service.engine.streams.event import Event
+from service.engine.streams.stored import HISTORY_LIMIT, StoredStream
+
+_ON_ITS_WAY_SECONDS = 0.05
+"""How long we wait for an event that is known to be committed, before we read it from the table."""
+_RECENT_BYTES = 262_144
+"""How much of a topic's latest events is kept, so that clients that come back cost no query each."""
+
+_logger = structlog.get_logger(__name__)
+
+
+class Subscriber(Protocol):
+    """Who follows a topic."""
+
+    id: str
+
+    @property
+    def user_id(self) -> UserId | None:
+        """Who it is, where that is known."""
+
+    def push(self, frame: Frame) -> None: ...
+
+    async def drained(self) -> None:
+        """Return when it has read most of what it was sent."""
+
+    def expel(self, stream: str) -> None:
+        """Its user may not read the stream any longer: it is sent no more of it."""
+
+
+class Topic:
+    """One stream and its subscribers in this process.
+
+    `position` is the last event that the live subscribers have got. It is unknown until the broker listens and the
+    stream's position has been read; what is published after that cannot be missed.
+    """
+
+    def __init__(self, stream: StoredStream[Any], repairs: Tasks, metrics: Metrics) -> None:
+        self.stream = stream
+        self.holders = 0
+        """How many subscriptions keep it."""
+        self.subscribers: dict[str, Subscriber] = {}
+        """All of them, those that are catching up too."""
+        self.live: dict[str, Subscriber] = {}
+        self.position = 0
+        self.opened = asyncio.Event()
+        self._metrics = metrics
+        self._repairs = repairs
+        self._newest = 0
+        self._first = 0
+        self._early: dict[int, Event] = {}
+        self._recent: deque[Event] = deque(maxlen=HISTORY_LIMIT)
+        self._recent_bytes = 0
+        self._reading = asyncio.Lock()
+        self._wanted: list[int] = []
+        self._repair: asyncio.Task[None] | None = None
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def open(self, position: int) -> None:
+        """Go live after `position`, or before the first event that came while nobody knew it."""
+        self._newest = max(self._newest, position)
+        self.position = min(position, self._first - 1) if self._first else position
+        self.opened.set()
+        if self._newest > self.position:
+            self.repair()
+
+    def receive(self, payload: str) -> None:
+        """Take what the broker carried: an event, for one too large to carry only its `seq`, or who must leave.
+
+        Raises:
+            ValueError: It is none of these.
+        """
+        announced = self.stream.announced(payload)
+        if announced.revoked is not None:
+            self._expel(announced.revoked)
+        seq, event = announced.seq, announced.event
+        if seq is None:
+            return
+        self._newest = max(self._newest, seq)
+        if not self.opened.is_set():
+            self._first = min(seq, self._first or seq)
+            return
+        if seq <= self.position:
+            return
+        if event is not None:
+            self._early[seq] = event
+            self._deliver_in_turn()
+        if self._newest > self.position:
+            self.repair(after=_ON_ITS_WAY_SECONDS if event is not None and len(self._early) < HISTORY_LIMIT else 0)
+
+    def reconcile(self, last_seq: int) -> None:
+        """Learn that the stream has come to `last_seq`."""
+        self._newest = max(self._newest, last_seq)
+        if self.opened.is_set() and self._newest > self.position:
+            self.repair(after=_ON_ITS_WAY_SECONDS)
+
+    async def reached(self, seq: int) -> None:
+        """Return when everything up to `seq` has been delivered."""
+        while self.position < seq:
+            moved = asyncio.get_running_loop().create_future()
+            self._waiting.append(moved)
+            await moved
+
+    def repair(self, after: float = 0) -> None:
+        """Read what is missing, unless it arrives within `after` seconds."""
+        if self._repair is None or self._repair.done():
+            self._repair = self._repairs.start(self._read_missing(after))
+
+    def close(self) -> None:
+        if self._repair is not None:
+            self._repair.cancel()
+
+    async def events_after(self, position: int) -> list[Event]:
+        """The events after `position` up to the topic's own, oldest first, at most `HISTORY_LIMIT`.
+
+        Those who ask at the same time share one query, and later ones the events it found. Waits as long as the
+        database is unavailable.
+        """
+        self._wanted.append(position)
+        try:
+            async with self._reading:
+                if (recent := self._recent_after(position)) is not None:
+                    return recent
+                found = await self._query(min(self._wanted))
+                self._remember_older(found)
+                if found and found[-1].seq <= position:  # somebody far behind asked too, and the page ends before us
+                    found = await self._query(position)
+                return [event for event in found if position < event.seq <= self.position]
+        finally:
+            self._wanted.remove(position)
+
+    def _expel(self, user: str) -> None:
+        for subscriber in tuple(self.subscribers.values()):
+            if str(subscriber.user_id) == user:
+                subscriber.expel(self.stream.name)
+
+    def _deliver_in_turn(self) -> None:
+        while (event := self._early.pop(self.position + 1, None)) is not None:
+            self._deliver(event)
+
+    def _deliver(self, event: Event) -> None:
+        self._move_to(event.seq)
+        self._remember(event)
+        frame = event.frame
+        origin = self.live.get(event.origin) if event.origin else None
+        for subscriber in self.live.values():
+            if subscriber is not origin:
+                subscriber.push(frame)
+
+    def _move_to(self, position: int) -> None:
+        self.position = position
+        waiting, self._waiting = self._waiting, []
+        for moved in waiting:
+            if not moved.done():
+                moved.set_result(None)
+
+    async def _read_missing(self, after: float) -> None:
+        await asyncio.sleep(after)
+        while self.position < self._newest:
+            self._metrics.gaps.inc()
+            found = await self._query(self.position)
+            if not found:
+                _logger.warning("events_missing", topic=self.stream.name, after=self.position, seq=self._newest)
+                self._move_to(self._newest)
+            for event in found:
+                if event.seq > self.position:
+                    self._deliver(event)
+            self._deliver_in_turn()
+            for seq in [seq for seq in self._early if seq <= self.position]:
+                del self._early[seq]
+
+    async def _query(self, after: int) -> Sequence[Event]:
+        backoff = Backoff()
+        while True:
+            self._metrics.history_queries.inc()
+            try:
+                # A cancellation does not reach it: inside SQLAlchemy it would cost the pool a connection.
+                return await asyncio.shield(asyncio.ensure_future(self.stream.read(after, HISTORY_LIMIT)))
+            except Unavailable:
+                await backoff.wait()
+
+    def _recent_after(self, position: int) -> list[Event] | None:
+        if position >= self.position:
+            return []
+        if not self._recent or self._recent[0].seq > position + 1:
+            return None
+        return [event for event in self._recent if event.seq > position]
+
+    def _remember(self, event: Event) -> None:
+        if self._recent and self._recent[-1].seq + 1 != event.seq:
+            self._recent.clear()
+            self._recent_bytes = 0
+        if len(self._recent) == HISTORY_LIMIT:
+            self._recent_bytes -= len(self._recent[0].frame.payload)
+        self._recent.append(event)
+        self._recent_bytes += len(event.frame.payload)
+        while self._recent_bytes > _RECENT_BYTES:
+            self._recent_bytes -= len(self._recent.popleft().frame.payload)
+
+    def _remember_older(self, found: Sequence[Event]) -> None:
+        oldest_kept = self._recent[0].seq if self._recent else self.position + 1
+        for event in reversed(found):
+            size = len(event.frame.payload)
+            full = len(self._recent) == HISTORY_LIMIT or self._recent_bytes + size > _RECENT_BYTES
+            if event.seq >= oldest_kept:
+                continue
+            if full or event.seq != oldest_kept - 1:
+                return
+            self._recent.appendleft(event)
+            self._recent_bytes += size
+            oldest_kept = event.seq

@@ -1,0 +1,1 @@
+"""What describes the service: OpenAPI, AsyncAPI, their pages and the client for browsers."""

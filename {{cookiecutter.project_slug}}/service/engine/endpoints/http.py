@@ -1,0 +1,123 @@
+"""What every request and answer goes through: well-formed requests, a limit on bodies, headers that browsers obey.
+
+WebSockets pass through functions that are no coroutines, whose frames each connection would keep.
+"""
+
+import re
+from collections.abc import Awaitable
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+_HSTS = "max-age=31536000"
+_ANSWERS = {"http.response.start", "websocket.http.response.start"}
+_HOST = re.compile(r"([\w.~!$&'()*+;=%-]*|\[[0-9A-Fa-f:.]+\])(:\d*)?", re.ASCII)
+"""RFC 9110 §7.2, without the commas that it would allow: they are how proxies join two headers to one."""
+_LONGEST = 256
+
+
+def whence(scope: Scope) -> dict[str, str]:
+    """Where a request says that it goes to and comes from, for the log; never its query, which may hold a token."""
+    headers = Headers(scope=scope)
+    found = {"path": scope["path"], "host": headers.get("host"), "origin": headers.get("origin")}
+    return {name: value[:_LONGEST] for name, value in found.items() if value is not None}
+
+
+class SafeHeaders:
+    """ASGI middleware that adds security headers which an answer, or a refused handshake, does not bring itself."""
+
+    def __init__(self, app: ASGIApp, *, https: bool) -> None:
+        self._app = app
+        self._headers = {**_HEADERS, "Strict-Transport-Security": _HSTS} if https else _HEADERS
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        async def add_headers(message: Message) -> None:
+            if message["type"] in _ANSWERS:
+                headers = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        return self._app(scope, receive, add_headers)
+
+
+class WellFormed:
+    """ASGI middleware that gives requests whose Host is not one to `bad_request`, whose path is none to `not_found`.
+
+    No path ends in a line break. Starlette's patterns end with `$`, which also matches before one: `/docs%0A` would be
+    `/docs`.
+    """
+
+    def __init__(self, app: ASGIApp, *, bad_request: ASGIApp, not_found: ASGIApp) -> None:
+        self._app = app
+        self._bad_request = bad_request
+        self._not_found = not_found
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        app = self._app
+        if scope["type"] != "lifespan":
+            if not _has_host(scope):
+                app = self._bad_request
+            elif scope["path"].endswith("\n"):
+                app = self._not_found
+        return app(scope, receive, send)
+
+
+def _has_host(scope: Scope) -> bool:
+    """RFC 9112 §3.2."""
+    hosts = Headers(scope=scope).getlist("host")
+    return all(map(_HOST.fullmatch, hosts)) and (len(hosts) == 1 or (not hosts and scope["http_version"] == "1.0"))
+
+
+class HeadAsGet:
+    """ASGI middleware that answers HEAD wherever GET is answered (RFC 9110 §9.1), and does not wait for the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        app = self._head if scope["type"] == "http" and scope["method"] == "HEAD" else self._app
+        return app(scope, receive, send)
+
+    async def _head(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_head(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await send(message)
+                await send({"type": "http.response.body"})
+
+        as_get = {**scope, "method": "GET"}
+        try:
+            await self._app(as_get, receive, send_head)
+        finally:
+            scope["route"] = as_get.get("route")
+
+
+class BodyLimit:
+    """ASGI middleware that refuses bodies over `most` bytes, announced or not."""
+
+    def __init__(self, app: ASGIApp, *, most: int) -> None:
+        self._app = app
+        self._most = most
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] != "http":
+            return self._app(scope, receive, send)
+        received = 0
+
+        async def count() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._most:
+                raise HTTPException(413)  # FastAPI lets no other exception through while it reads a body
+            return message
+
+        return self._app(scope, count, send)

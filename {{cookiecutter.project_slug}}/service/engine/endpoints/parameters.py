@@ -1,0 +1,56 @@
+"""What endpoints may ask for, as parameter types."""
+
+from typing import Annotated
+
+from fastapi import Depends, Query, WebSocket
+from fastapi.requests import HTTPConnection
+
+from service.engine.connection.session import new_id
+from service.engine.foundation.settings import S
+from service.engine.foundation.wire import BIGGEST_INTEGER, Number
+from service.engine.process.runtime import Runtime as _Runtime
+from service.engine.storage.database import Database as _Database
+from service.engine.streams.streams import Streams as _Streams
+
+_CONNECTION_ID = "service.connection_id"
+
+
+def runtime_of(connection: HTTPConnection) -> _Runtime:
+    """The runtime of the process that a request or handshake came to."""
+    runtime: _Runtime = connection.app.state.runtime
+    return runtime
+
+
+def connection_id(handshake: HTTPConnection) -> str:
+    """What the connection of a handshake is, or will be, called."""
+    identity: str = handshake.scope.setdefault(_CONNECTION_ID, new_id())
+    return identity
+
+
+def settings_of(connection: HTTPConnection, kind: type[S]) -> S:
+    """An application's own settings, of the class that it is declared with."""
+    settings = runtime_of(connection).settings
+    assert isinstance(settings, kind)
+    return settings
+
+
+async def _streams(connection: HTTPConnection) -> _Streams:
+    origin = connection_id(connection) if isinstance(connection, WebSocket) else None
+    return _Streams(runtime_of(connection).streams, origin)
+
+
+async def _database(connection: HTTPConnection) -> _Database:
+    return runtime_of(connection).database
+
+
+Runtime = Annotated[_Runtime, Depends(runtime_of)]
+Streams = Annotated[_Streams, Depends(_streams)]
+"""Append to streams, look into their history, end a right to them."""
+Database = Annotated[_Database, Depends(_database)]
+"""`async with database.session() as session: …`: one operation, one transaction."""
+
+After = Annotated[Number, Query(ge=0, le=BIGGEST_INTEGER, description="Only what came after this `seq`")]
+Limit = Annotated[Number, Query(ge=1, le=1000, description="At most so many, the oldest first")]
+ResumeAfter = Annotated[
+    Number | None, Query(ge=0, le=BIGGEST_INTEGER, description="Send what came after this `seq` first")
+]

@@ -1,0 +1,109 @@
+"""How an endpoint is declared: `@router.websocket(path)` on a function whose first parameter is its connection."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+
+from fastapi import APIRouter, Depends, WebSocket
+from fastapi.params import Depends as Dependency
+from fastapi.params import Security
+
+from service.engine.auth.handshake import authenticate, check_origin
+from service.engine.connection.connection import Connection, In, Out
+from service.engine.connection.life import WebSocketSession, live
+from service.engine.endpoints.parameters import connection_id, runtime_of
+from service.engine.endpoints.security import authenticated
+from service.engine.link.codec import Codec
+
+Handler = Callable[..., Awaitable[None]]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+async def _anybody(websocket: WebSocket) -> WebSocketSession:
+    runtime = runtime_of(websocket)
+    runtime.connections.check_room()  # before a ticket is used up
+    check_origin(websocket, runtime.settings.allowed_origins)
+    return WebSocketSession(websocket, runtime, connection_id(websocket))
+
+
+async def _authenticated(websocket: WebSocket) -> WebSocketSession:
+    session = await _anybody(websocket)
+    runtime = session.runtime
+    session.principal = await authenticate(websocket, runtime.tokens, runtime.tickets)
+    return session
+
+
+AnonymousConnection = Annotated[Connection[In, Out], Depends(_anybody)]
+AuthenticatedConnection = Annotated[Connection[In, Out], Depends(_authenticated)]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What was declared: where, in what words, and for whom."""
+
+    path: str
+    handler: Handler
+    incoming: Any
+    outgoing: Any
+    authenticated: bool
+    scopes: tuple[str, ...]
+
+
+class Endpoints(APIRouter):
+    """A router whose WebSocket endpoints live in the engine.
+
+    The types of a handler's connection say what it takes and sends; what is not declared is refused, and fails the
+    type check. `dependencies=[requires_scope(…)]` asks for scopes, of the handshake's token and of each that follows.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.declared: list[Endpoint] = []
+
+    def websocket(
+        self, path: str, name: str | None = None, *, dependencies: Sequence[Dependency] | None = None
+    ) -> Callable[[F], F]:
+        def declare(handler: F) -> F:
+            parameter, incoming, outgoing = _connection_types(handler)
+            others = get_args(get_type_hints(handler, include_extras=True)[parameter])[1:]
+            scopes, rest = _scopes_among(dependencies or ())
+            endpoint = Endpoint(path, handler, incoming, outgoing, Depends(_authenticated) in others, scopes)
+            if scopes and not endpoint.authenticated:
+                raise TypeError(f"{handler.__name__} asks for a scope of anybody: declare an AuthenticatedConnection")
+            self.declared.append(endpoint)
+            codec = Codec(incoming)
+
+            @wraps(handler)
+            async def run(**arguments: Any) -> None:
+                session: WebSocketSession = arguments[parameter]
+                session.path, session.codec, session.required_scopes = path, codec, scopes
+                if session.principal is not None:
+                    session.check_scopes(session.principal)
+                await live(session, handler, {**arguments, parameter: Connection(session)})
+
+            super(Endpoints, self).websocket(path, name, dependencies=rest)(run)
+            return handler
+
+        return declare
+
+
+def _scopes_among(dependencies: Sequence[Dependency]) -> tuple[tuple[str, ...], list[Dependency]]:
+    """What `requires_scope` asks for, which a connection needs as long as it lives, and the other dependencies."""
+    scopes: list[str] = []
+    rest: list[Dependency] = []
+    for dependency in dependencies:
+        if isinstance(dependency, Security) and dependency.dependency is authenticated:
+            scopes += dependency.scopes or ()
+        else:
+            rest.append(dependency)
+    return tuple(scopes), rest
+
+
+def _connection_types(handler: Handler) -> tuple[str, Any, Any]:
+    hints = get_type_hints(handler)
+    for parameter in inspect.signature(handler).parameters:
+        if get_origin(hints.get(parameter)) is Connection:
+            return parameter, *get_args(hints[parameter])
+    raise TypeError(f"{handler.__name__} needs a connection: AuthenticatedConnection[what it takes, what it sends]")

@@ -1,0 +1,1 @@
+"""A client's socket: frames in and out, whatever server holds it."""

@@ -1,0 +1,229 @@
+"""HTTP on uvicorn, as RFC 9112 has it where uvicorn has not, and with limits that its parser has not.
+
+- What surrounds a body is limited: otherwise anybody could fill the memory, by headers or by trailers, without a token.
+- What is a WebSocket handshake is decided here, once, on a head that is read here, once; the link gets it as it is. It
+  waits for the answers that are due before its own.
+- Any other `Upgrade` is read as if it were not there (RFC 9110 §7.8). The parser stops at each and skips the body.
+"""
+
+from asyncio import Transport
+from contextvars import Context
+from http import HTTPStatus
+
+import httptools
+import structlog
+from starlette.datastructures import Headers
+from websockets import datastructures, http11
+
+from service.engine.foundation.wire import Error
+from service.engine.link.handshake_refusal import refusal_of
+from service.engine.link.uvicorn_http_times import TimedHttpProtocol
+from service.engine.link.uvicorn_websocket import UvicornLink
+
+_MOST_AROUND_BODY = 65_536
+"""Bytes of head, chunk sizes and trailers. The body itself is for `BodyLimit` to count."""
+_LINGER = 1.0
+"""Seconds that a client gets to take the answer to what cannot be read; closing at once could reset it away."""
+_IPV4_AS_IPV6 = "::ffff:"
+
+_logger = structlog.get_logger(__name__)
+
+
+class _Unreadable(Exception):
+    """What has arrived is no request that can be answered otherwise than by this status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class BoundedHttpProtocol(TimedHttpProtocol):
+    """One client's socket, until it is a WebSocket's."""
+
+    _around_body = 0
+    _head = 0
+    """Bytes of the head, as far as it is read."""
+    _withheld: tuple[tuple[bytes, bytes], ...] = ()
+    """Headers of the request that the parser is not shown."""
+    _in_body = False
+    """Whether `self.cycle` answers a request whose end is to come."""
+    _handshake: http11.Request | None = None
+    _early = b""
+    """What came after the handshake that waits."""
+    _is_over = False
+    """Whether what arrives is not read any more."""
+
+    # What asyncio calls
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if self.client is not None and self.client[0].startswith(_IPV4_AS_IPV6):
+            self.client = (self.client[0].removeprefix(_IPV4_AS_IPV6), self.client[1])
+
+    def data_received(self, data: bytes) -> None:
+        arrived = len(data)
+        if self._handshake is not None:
+            self._early += data
+        while data and self._handshake is None and not self._is_over:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as stopped:
+                data = self._upgrade_asked_for(data[stopped.args[0] :])
+            except httptools.HttpParserError as error:
+                reason = error.__context__
+                self._refuse(reason.status if isinstance(reason, _Unreadable) else 400)
+            else:
+                data = b""
+        if self.is_arriving or self._early:  # there is more to come
+            self._around_body += arrived
+            if self._around_body > _MOST_AROUND_BODY:
+                self._refuse(431)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._handshake = None
+        super().connection_lost(exc)
+
+    # What the parser calls
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._around_body = self._head = 0
+
+    def on_url(self, url: bytes) -> None:
+        self._count(url, too_large=414)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(name, value, too_large=431)
+        super().on_header(name, value.rstrip(b" \t"))  # the parser leaves it on the right (RFC 9112 §5.1)
+
+    def on_headers_complete(self) -> None:
+        self.headers += self._withheld
+        self._withheld = ()
+        version = self.parser.get_http_version()
+        if not version.startswith("1."):
+            raise _Unreadable(505)
+        if version == "1.0":
+            self.expect_100_continue = False  # RFC 9110 §10.1.1
+        if self.parser.get_method() == b"CONNECT":
+            raise _Unreadable(501)
+        if not self.url.startswith((b"/", b"*")):
+            self._read_absolute_form()
+        super().on_headers_complete()
+        self._in_body = not self.parser.should_upgrade()
+
+    def on_body(self, body: bytes) -> None:
+        self._around_body -= len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        super().on_message_complete()
+
+    def _should_upgrade(self) -> bool:
+        """Every request that asks for another protocol stops the parser; what it is, is decided then."""
+        return True
+
+    # What is asked for
+
+    def _read_absolute_form(self) -> None:
+        """Its host counts, and not that of the header (RFC 9112 §3.2.2)."""
+        url = httptools.parse_url(self.url)
+        if not url.host:
+            raise _Unreadable(400)
+        host = b"[%b]" % url.host if b":" in url.host else url.host
+        authority = b"%b:%d" % (host, url.port) if url.port else host
+        self.url = (url.path or b"/") + (b"?" + url.query if url.query else b"")
+        if sum(name == b"host" for name, _ in self.headers) == 1:
+            self.headers[:] = [(name, authority if name == b"host" else value) for name, value in self.headers]
+
+    def _upgrade_asked_for(self, rest: bytes) -> bytes:
+        """Deal with a head that the parser stopped after; returns what it is to read next."""
+        self.parser = type(self.parser)(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        method, version = self.scope["method"], self.scope["http_version"]
+        if refusal_of(method, version, Headers(raw=self.headers)) is None:
+            self._handshake = http11.Request(self.url.decode("ascii"), _headers_for_link(self.headers))
+            self._early = rest
+            if not self.unanswered:
+                self._hand_over()
+            return b""
+        shown = [header for header in self.headers if header[0] != b"upgrade"]
+        self._withheld = tuple(header for header in self.headers if header[0] == b"upgrade")
+        head = b"".join(b"%b: %b\r\n" % header for header in shown)
+        return b"%b %b HTTP/%b\r\n%b\r\n" % (method.encode(), self.url, version.encode(), head) + rest
+
+    def _hand_over(self) -> None:
+        assert self._handshake is not None
+        assert self.ws_protocol_class is not None
+        handshake, self._handshake = self._handshake, None
+        self.stop_timers()
+        self.flow.resume_reading()
+        self.connections.discard(self)
+        link = self.ws_protocol_class(config=self.config, server_state=self.server_state, app_state=self.app_state)  # type: ignore[call-arg]
+        assert isinstance(link, UvicornLink)
+        link.connection_made(self.transport)
+        link.client = self.client
+        self.transport.set_protocol(link)
+        Context().run(link.handle_connect, handshake)  # not in the one of the request before
+        early, self._early = self._early, b""
+        if early:
+            link.data_received(early)
+        del self.parser, self.cycle  # they refer to us: without cycles all goes now, not when garbage is collected
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._handshake is not None and not self.unanswered and not self.transport.is_closing():
+            self._hand_over()
+
+    # What cannot be read
+
+    def give_up(self) -> None:
+        if self._around_body:
+            self._refuse(408)
+        else:  # nothing has come at all
+            super().give_up()
+
+    def _count(self, *parts: bytes, too_large: int) -> None:
+        """Refuse a head that came in one piece, before the length of the piece is looked at."""
+        self._head += sum(map(len, parts))
+        if self._head > _MOST_AROUND_BODY:
+            raise _Unreadable(too_large)
+
+    def _refuse(self, status: int) -> None:
+        """Answer with a problem, if it is this request's turn to be answered, and close."""
+        _logger.info("request_refused", status=status, client=self.client and self.client[0])
+        self._is_over = True
+        self._handshake, self._early = None, b""
+        self.stop_waiting()
+        in_body = self._in_body  # or in the head of one after it
+        if self.unanswered and (self.pipeline or not in_body):
+            self.cycle.keep_alive = False  # others come first, and are the last
+        elif self.transport.is_closing() or (in_body and self.cycle.response_started):
+            self.transport.abort()
+        else:
+            if self.unanswered:
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
+            self.transport.write(_problem(status, self.server_state.default_headers))
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+            self.loop.call_later(_LINGER, self.transport.abort)
+
+
+def _headers_for_link(headers: list[tuple[bytes, bytes]]) -> datastructures.Headers:
+    """With one `Upgrade`, whatever else the client would take: websockets knows no others."""
+    rest = [
+        (name.decode("ascii"), value.decode("latin-1"))
+        for name, value in headers
+        if name not in {b"connection", b"upgrade"}
+    ]
+    return datastructures.Headers([("Connection", "Upgrade"), ("Upgrade", "websocket"), *rest])
+
+
+def _problem(status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
+    phrase = HTTPStatus(status).phrase
+    body = Error(code=phrase.lower().replace(" ", "_").replace("-", "_"), message=f"{phrase}.").encode()
+    own = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
+    lines = b"".join(b"%b: %b\r\n" % header for header in [*headers, *own])
+    return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, phrase.encode(), lines, body)

@@ -1,0 +1,107 @@
+"""How every connection to PostgreSQL is made, whatever the server, a pooler or the shell would have it be."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+_OPTIONS: Mapping[str, Any] = {
+    "connect_timeout": 5,
+    "application_name": "service",
+    "client_encoding": "UTF8",
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""A server that vanished is noticed within 10 s."""
+
+_SESSION: Mapping[str, str] = {
+    "statement_timeout": "10s",
+    "idle_in_transaction_session_timeout": "10s",
+    "lock_timeout": "0",
+    "transaction_timeout": "0",
+    "idle_session_timeout": "0",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_deferrable": "off",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "standard_conforming_strings": "on",
+    "check_function_bodies": "on",
+    "array_nulls": "on",
+    "xmloption": "content",
+    "row_security": "on",
+}
+"""What a server's configuration, a database, a role or PGOPTIONS may have otherwise. The URL's own `options` win."""
+_MIGRATIONS: Mapping[str, str] = {**_SESSION, "statement_timeout": "0", "idle_in_transaction_session_timeout": "0"}
+_SET = """
+    SELECT set_config(name, wanted, false)
+    FROM unnest(%s::text[], %s::text[]) AS ours (name, wanted) JOIN pg_settings USING (name)
+    WHERE source <> 'client' OR NOT %s
+"""
+_PROCESS = "SELECT pg_backend_pid()"
+
+_OF_THE_SHELL: Mapping[str, str] = {"PGTZ": "UTC", "PGDATESTYLE": "ISO"}
+"""libpq sends these to the server when a connection starts, and no option of a connection overrules them; sent so,
+a pooler knows of them too (https://www.pgbouncer.org/config.html, `track_extra_parameters`)."""
+
+
+def overrule_the_shell() -> None:
+    """Let the environment of this process say what sessions need, where only the environment can."""
+    os.environ.update(_OF_THE_SHELL)
+    os.environ.pop("PGGEQO", None)
+
+
+async def connect(url: str, *, autocommit: bool = False) -> psycopg.AsyncConnection:
+    """A connection whose session is as we need it.
+
+    Raises:
+        psycopg.Error: There is none to be had.
+    """
+    overrule_the_shell()
+    connection = await psycopg.AsyncConnection.connect(url, autocommit=True, **_options(url))
+    try:
+        if _is_another((await (await connection.execute(_PROCESS)).fetchone()), connection):
+            connection.prepare_threshold = None  # the next statement may go to a server that has not prepared it
+        else:
+            await connection.execute(_SET, _wanted(_SESSION, url))
+        await connection.set_autocommit(autocommit)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+def connect_for_migrations(url: str) -> psycopg.Connection:
+    """A blocking connection without a limit on how long a statement takes; raises psycopg.Error."""
+    overrule_the_shell()
+    connection = psycopg.connect(url, autocommit=True, **_options(url))
+    if is_pooled(connection):
+        connection.prepare_threshold = None
+    else:
+        connection.execute(_SET, _wanted(_MIGRATIONS, url))
+    connection.autocommit = False
+    return connection
+
+
+def is_pooled(connection: psycopg.Connection) -> bool:
+    """Whether a pooler such as PgBouncer is between: then sessions are shared, and nothing may be left in them."""
+    return _is_another(connection.execute(_PROCESS).fetchone(), connection)
+
+
+def _is_another(process: Any, connection: psycopg.Connection | psycopg.AsyncConnection) -> bool:
+    """Whether statements go to another process than the one that let us in."""
+    return bool(process != (connection.pgconn.backend_pid,))
+
+
+def _wanted(session: Mapping[str, str], url: str) -> Sequence[Any]:
+    return [*session], [*session.values()], "options" in conninfo_to_dict(url)
+
+
+def _options(url: str) -> dict[str, Any]:
+    """Ours, but for those that the URL gives itself."""
+    theirs = conninfo_to_dict(url)
+    return {name: value for name, value in _OPTIONS.items() if name not in theirs or name == "client_encoding"}

@@ -1,0 +1,1 @@
+"""Streams: declared once by an application, appended to in a transaction, read by position."""

@@ -1,0 +1,1 @@
+"""Load on the application: `python -m loadtests tests/engine/application/scenarios/rooms.py`."""

@@ -1,0 +1,1 @@
+"""Small calculations, by themselves."""

@@ -1,0 +1,1 @@
+"""The database that is there: other people's servers, poolers, addresses and habits."""

@@ -1,0 +1,1 @@
+"""The documents, the pages and the JavaScript client."""

@@ -1,0 +1,1 @@
+"""HTTP as proxies, monitors, browsers and other people's libraries speak it."""

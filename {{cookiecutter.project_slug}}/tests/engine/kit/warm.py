@@ -1,0 +1,92 @@
+"""Processes of the service that start in a third of the time, as forks of one that has the libraries imported.
+
+Of the service itself that one has read nothing: every fork imports it anew, as `python -m` does.
+"""
+
+import multiprocessing
+import os
+import runpy
+import sys
+from functools import cache
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
+from types import ModuleType
+from unittest import mock
+
+# Not prometheus_client, which asks the environment how to count when it is imported.
+LIBRARIES = [
+    "alembic.command",
+    "fastapi",
+    "gunicorn.app.base",
+    "jwt",
+    "pydantic_settings",
+    "sqlalchemy.ext.asyncio",
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "structlog",
+    "uvicorn_worker",
+    "uvloop",
+    "valkey.asyncio",
+    "websockets",
+]
+
+
+class WarmProcess:
+    """One running command, with the part of `subprocess.Popen` that the tests need."""
+
+    def __init__(self, process: ForkServerProcess) -> None:
+        self._process = process
+        assert process.pid is not None
+        self.pid: int = process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def terminate(self) -> None:
+        self._process.terminate()
+
+    def wait(self, timeout: float) -> int:
+        """Raises: TimeoutError."""
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise TimeoutError(f"process {self.pid} is still running after {timeout} s")
+        return self._process.exitcode
+
+
+@cache
+def _context() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(LIBRARIES)
+    return context
+
+
+def prepare() -> None:
+    """Begin to import the libraries, and do not wait for it."""
+    _context()
+    forkserver.ensure_running()
+
+
+def start(module: str, *arguments: str, environment: dict[str, str], directory: Path, output: Path) -> WarmProcess:
+    """Run `python -m module arguments` in `directory`, with this environment, its output going to a file."""
+    process = _context().Process(target=_run, args=(module, arguments, environment, directory, output))
+    with mock.patch.dict(
+        sys.modules, {"__main__": ModuleType("__main__")}
+    ):  # a fork need not import what runs the tests
+        process.start()
+    return WarmProcess(process)
+
+
+def _run(module: str, arguments: tuple[str, ...], environment: dict[str, str], directory: Path, output: Path) -> None:
+    os.chdir(directory)
+    os.environ.clear()
+    os.environ.update(environment)
+    stream = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(stream, 1)
+    os.dup2(stream, 2)
+    sys.path[:0] = environment["PYTHONPATH"].split(os.pathsep)
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)

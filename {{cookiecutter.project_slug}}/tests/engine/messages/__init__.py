@@ -1,0 +1,1 @@
+"""What may be said, how often, and what is answered."""

@@ -1,0 +1,1 @@
+"""What an operator sees: commands, settings, logs, metrics, load tests."""

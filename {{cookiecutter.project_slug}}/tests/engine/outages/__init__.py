@@ -1,0 +1,1 @@
+"""Whoever dies meanwhile, nothing that was committed is lost."""

@@ -1,0 +1,1 @@
+"""Streams: declared, appended to, read by those who may."""

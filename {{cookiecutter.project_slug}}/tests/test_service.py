@@ -1,0 +1,77 @@
+"""The service as a whole, whatever its endpoints are: it starts, describes all of them, and lets no stranger in."""
+
+import json
+import re
+
+import httpx
+import pytest
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+from starlette.routing import WebSocketRoute
+
+from service.app import application
+from tests.engine.kit.client import refused
+from tests.engine.kit.commands import Commands
+from tests.engine.kit.fixture_types import Connect
+from tests.engine.kit.running import Service
+
+ROUTERS: list[APIRouter] = application.routers(demo_endpoints=True)
+SOCKETS = {route.path for router in ROUTERS for route in router.routes if isinstance(route, WebSocketRoute)}
+OPERATIONS = {
+    (method.lower(), re.sub(r"{(\w+):\w+}", r"{\1}", route.path))
+    for router in ROUTERS
+    for route in router.routes
+    if isinstance(route, APIRoute) and route.include_in_schema
+    for method in route.methods or ()
+}
+
+
+def address(path: str) -> str:
+    """A path with something in the place of its parameters."""
+    return re.sub(r"{\w+}", "1", path)
+
+
+@pytest.fixture
+async def openapi(http: httpx.AsyncClient) -> dict[tuple[str, str], bool]:
+    """What the OpenAPI document describes, and whether it needs a token."""
+    paths = (await http.get("/openapi.json")).json()["paths"]
+    return {
+        (method, path): bool(operation.get("security"))
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+    }
+
+
+def test_it_starts_and_is_ready(service: Service) -> None:
+    assert service.get("/readyz").json() == {"status": "ok", "failed": {}}
+
+
+async def test_whoever_has_a_token_gets_an_answer(service: Service, connect: Connect, user: int) -> None:
+    await (await connect(service, "/ws/ping", user=user)).lives()
+
+
+def test_every_websocket_endpoint_is_described(service: Service, commands: Commands) -> None:
+    assert {channel["address"] for channel in service.asyncapi["channels"].values()} == SOCKETS
+    assert json.loads(commands.run_here("asyncapi").stdout) == service.asyncapi
+
+
+def test_every_http_endpoint_is_described(openapi: dict[tuple[str, str], bool]) -> None:
+    assert set(openapi) >= OPERATIONS
+
+
+async def test_no_websocket_endpoint_that_needs_a_token_lets_anybody_in_without(service: Service) -> None:
+    operations = service.asyncapi["operations"]
+    for name, channel in service.asyncapi["channels"].items():
+        if operations[f"{name}.receive"]["security"]:
+            refusal = await refused(service.ws, address(channel["address"]))
+            assert refusal.status in {401, 403}, channel["address"]
+
+
+async def test_no_http_endpoint_that_needs_a_token_answers_without(
+    openapi: dict[tuple[str, str], bool], http: httpx.AsyncClient
+) -> None:
+    for (method, path), needs_token in openapi.items():
+        if needs_token:
+            answer = await http.request(method, address(path))
+            assert answer.status_code in {401, 403}, f"{method} {path}"
+            assert answer.json()["type"] == "error"
