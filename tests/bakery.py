@@ -30,12 +30,17 @@ def copy_template(destination: Path) -> Path:
 
 
 def bake(template: Path, output: Path, **answers: str) -> Path:
-    """The generated project; the cookiecutter settings of this machine's user play no part."""
+    """The generated project, over one that is there; the cookiecutter settings of this machine's user play no part."""
     with TemporaryDirectory() as scratch:
         config = Path(scratch, "config.yaml")
         config.write_text(json.dumps({"cookiecutters_dir": scratch, "replay_dir": scratch}))
         project = cookiecutter(
-            str(template), no_input=True, extra_context=answers, output_dir=str(output), config_file=str(config)
+            str(template),
+            no_input=True,
+            extra_context=answers,
+            overwrite_if_exists=True,
+            output_dir=str(output),
+            config_file=str(config),
         )
     return Path(project)
 

@@ -26,7 +26,10 @@ INSTALL = {
 }
 
 # What takes minutes, much of them waiting, starts first; the rest fills the gaps.
-LONGEST = ["test_project.py", "test_cloud.py", "test_workflows.py", "test_infra.py", "test_deploy.py", "test_image.py"]
+LONGEST = [
+    *("test_project.py", "test_cloud.py", "test_workflows.py", "test_infra.py", "test_deploy.py", "test_image.py"),
+    *("test_guides.py", "test_update.py"),
+]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -115,3 +115,14 @@ def test_caches_in_a_work_tree_do_not_stop_the_generation(template: Path, tmp_pa
     file.parent.mkdir(parents=True)
     file.write_bytes(b"\xfa{{ no Jinja }}")
     assert (bake(used, tmp_path) / cache).read_bytes() == file.read_bytes()
+
+
+@pytest.mark.parametrize("file", ["README.md", ".env.example"])
+def test_every_setting_of_the_engine_is_listed(project: Path, file: str) -> None:
+    code = (project / "service" / "engine" / "foundation" / "settings.py").read_text()
+    fields = re.findall(
+        r"^    ([a-z_]+): (?!ClassVar).+", code.partition("class Settings(")[2].partition("    @")[0], re.MULTILINE
+    )
+    assert len(fields) > 25
+    text = (project / file).read_text()
+    assert [name.upper() for name in fields if name.upper() not in text] == []

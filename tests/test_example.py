@@ -61,6 +61,12 @@ def test_two_bakes_without_the_example_are_identical(template: Path, blank: Path
     assert tree(bake(template, tmp_path, example="none")) == tree(blank)
 
 
+@pytest.mark.parametrize("answer", ["comments", "none"])
+def test_generating_again_changes_nothing(template: Path, tmp_path: Path, answer: str) -> None:
+    first = tree(bake(template, tmp_path, example=answer))
+    assert tree(bake(template, tmp_path, example=answer)) == first
+
+
 def test_the_engine_does_not_speak_of_the_example(project: Path) -> None:
     """Nor do its tests and load tests: they are complete without it."""
     code = [path for path in project.rglob("*") if "engine" in path.parts[len(project.parts) :] and path.is_file()]

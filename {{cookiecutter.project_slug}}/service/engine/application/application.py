@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
-from psycopg.conninfo import conninfo_to_dict
 
 from service.engine.application.development import signs_with_own_key, with_secret_key
 from service.engine.auth.tokens import demo_tokens
@@ -18,7 +17,7 @@ from service.engine.endpoints import demo, health, ping
 from service.engine.endpoints.access import access
 from service.engine.endpoints.cross_origin import CrossOrigin
 from service.engine.endpoints.errors import answer_problems, bad_request, not_found
-from service.engine.endpoints.http import BodyLimit, HeadAsGet, SafeHeaders, WellFormed
+from service.engine.endpoints.http import BodyLimit, HeadAsGet, LastAnswers, SafeHeaders, WellFormed
 from service.engine.foundation.metrics import Metrics
 from service.engine.foundation.project import Project, read_project
 from service.engine.foundation.settings import Settings, load_settings
@@ -27,6 +26,7 @@ from service.engine.observability.logs import configure_logging
 from service.engine.observability.requests import RequestLog
 from service.engine.process.readiness import Readiness
 from service.engine.process.runtime import Runtime
+from service.engine.storage.channels import home
 from service.engine.storage.database import Database
 from service.engine.streams.broker import Broker
 from service.engine.streams.stream import Stream
@@ -130,7 +130,7 @@ class Application:
 def _runtime(application: Application, settings: Settings, project: Project) -> Runtime:
     metrics = Metrics()
     database = Database(settings, metrics)
-    broker = _broker(settings, metrics, project)
+    broker = _broker(settings, metrics, project, database)
     report = CloudWatch(settings, metrics).observe
     return Runtime(
         settings=settings,
@@ -142,13 +142,14 @@ def _runtime(application: Application, settings: Settings, project: Project) -> 
     )
 
 
-def _broker(settings: Settings, metrics: Metrics, project: Project) -> Broker:
-    assert settings.database_url is not None
-    database_url = settings.database_url.get_secret_value()
+def _broker(settings: Settings, metrics: Metrics, project: Project, database: Database) -> Broker:
     if settings.valkey_url is None:
-        return PostgresBroker(database_url, metrics)
-    prefix = f"{project.name}:{settings.environment}:{conninfo_to_dict(database_url).get('dbname', '')}:"
-    return ValkeyBroker(settings.valkey_url.get_secret_value(), metrics, prefix)
+        return PostgresBroker(database.url, metrics)
+
+    async def whose() -> str:
+        return f"{project.name}:{settings.environment}:{await home(database)}:"
+
+    return ValkeyBroker(settings.valkey_url.get_secret_value(), metrics, whose)
 
 
 def _wrap(app: FastAPI, runtime: Runtime) -> None:
@@ -159,5 +160,6 @@ def _wrap(app: FastAPI, runtime: Runtime) -> None:
     app.add_middleware(WellFormed, bad_request=bad_request, not_found=not_found)
     if runtime.settings.allowed_origins:
         app.add_middleware(CrossOrigin, allowed=runtime.settings.allowed_origins)
+    app.add_middleware(LastAnswers, connections=runtime.connections)
     app.add_middleware(SafeHeaders, https=not runtime.settings.is_development)
     app.add_middleware(RequestLog, metrics=runtime.metrics)

@@ -8,10 +8,11 @@ What a command needs is imported by it: whoever asks for help, or stops a servic
 import argparse
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from service.engine.application.stopping import stoppable
 
@@ -39,13 +40,26 @@ def main(application: str) -> int:
     try:
         arguments.run(load, arguments)
     except Exception as error:
+        if isinstance(error, BrokenPipeError):
+            return 1
         if not isinstance(error, _refusals()):
             raise
         print(f"{program}: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+    finally:
+        _flush(sys.stdout, sys.stderr)
     return 0
+
+
+def _flush(*streams: TextIO | None) -> None:
+    """Python ends with 120 if that fails at last: the terminal is closed, or `| head` has seen enough."""
+    for stream in filter(None, streams):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class CommandError(Exception):

@@ -120,12 +120,27 @@ class LocalPostgres:
             raise LocalPostgresError(
                 "another `make run` of this project has a database that cannot be reached from here"
             )
-        (self._directory / "postmaster.pid").unlink(missing_ok=True)  # the number is nobody's, or some other program's
+        self._forget_another_program()
         self._account.read(self._installation)
         self._account.reach(self._directory)
         if not (self._directory / "PG_VERSION").exists():
             self._initialise()
         self._start(host)
+
+    def _forget_another_program(self) -> None:
+        """A server that did not end well leaves its number; the next believes that whoever has it now is that server.
+
+        Where nobody has it the file stays, with what it says to a new server of the memory of the old one.
+        """
+        file = self._directory / "postmaster.pid"
+        try:
+            stale = psutil.pid_exists(_number_in(file))
+        except ValueError:
+            stale = True
+        except FileNotFoundError:
+            return
+        if stale:
+            file.unlink()
 
     def _initialise(self) -> None:
         """Make the database somewhere else first: what is interrupted leaves nothing that looks like one."""
@@ -180,8 +195,7 @@ class LocalPostgres:
         if self._child is not None and self._child.poll() is None:
             return psutil.Process(self._child.pid)
         try:
-            number = (self._directory / "postmaster.pid").read_text("ascii").split("\n", 1)[0]
-            process = psutil.Process(int(number))
+            process = psutil.Process(_number_in(self._directory / "postmaster.pid"))
             if process.name() == "postgres" and Path(process.cwd()).samefile(self._directory):
                 return process
         except (OSError, ValueError, psutil.Error):
@@ -197,6 +211,11 @@ class LocalPostgres:
             (match[1] for line in lines if (match := _WHY.search(line))), lines[-1] if lines else "it is silent"
         )
         return f"{found} (more in {self._log})"
+
+
+def _number_in(file: Path) -> int:
+    """Raises: ValueError, OSError."""
+    return int(file.read_text("ascii").split("\n", 1)[0])
 
 
 def _answers(host: str) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 
 import structlog
@@ -12,13 +12,14 @@ from valkey.exceptions import ValkeyError
 
 from service.engine.foundation.backoff import Backoff
 from service.engine.foundation.metrics import Metrics
+from service.engine.foundation.problems import Unavailable
 from service.engine.foundation.reporting import Trouble
 from service.engine.streams.broker import Receive
 
 _TIMEOUT = 2.0
 _PROBE_SECONDS = 5.0
-_LAST = "service:subscribed"
-"""A channel that is subscribed to after all others, so that its confirmation says that all are."""
+_LAST = "$subscribed"
+"""A topic that is subscribed to after all others, so that its confirmation says that all are; no stream's name."""
 _LOST = (ValkeyError, OSError, TimeoutError)
 _MOST_UNPUBLISHED = 10_000
 """How many events wait for a Valkey that does not answer; beyond it the oldest are left to the table."""
@@ -27,17 +28,22 @@ _LARGEST_BATCH = 500
 _logger = structlog.get_logger(__name__)
 
 
+async def _nothing() -> str:
+    return ""
+
+
 class ValkeyBroker:
     """One connection that listens to the topics with subscribers in this process, and a pool that publishes."""
 
-    def __init__(self, url: str, metrics: Metrics, prefix: str = "") -> None:
-        """Channels begin with `prefix`: publish and subscribe know no database numbers, so services share them all."""
+    def __init__(self, url: str, metrics: Metrics, whose: Callable[[], Awaitable[str]] = _nothing) -> None:
+        """`whose` tells what channels begin with, or raises Unavailable: services share all channels of a Valkey."""
         self._metrics = metrics
-        self._prefix = prefix
+        self._whose = whose
+        self._prefix: str | None = None
         self._client: Valkey = Valkey.from_url(
             url, decode_responses=True, socket_connect_timeout=_TIMEOUT, socket_timeout=_TIMEOUT, socket_keepalive=True
         )
-        self._channels: set[str] = set()
+        self._topics: set[str] = set()
         self._unwanted: set[str] = set()
         self._confirmed: dict[str, asyncio.Future[None]] = {}
         self._subscriptions: PubSub | None = None
@@ -58,7 +64,7 @@ class ValkeyBroker:
     def publish(self, topic: str, payload: str) -> None:
         if len(self._unpublished) == _MOST_UNPUBLISHED:
             self._metrics.events_dropped.inc()  # the processes that wait for it read the table
-        self._unpublished.append((self._prefix + topic, payload))
+        self._unpublished.append((topic, payload))
         self._published.clear()
         self._publishing.set()
 
@@ -76,10 +82,10 @@ class ValkeyBroker:
             await self.close()
 
     async def listen(self, topics: Iterable[str]) -> None:
-        wanted = tuple(self._prefix + topic for topic in topics)
-        self._channels.update(wanted)
+        wanted = tuple(topics)
+        self._topics.update(wanted)
         self._unwanted.difference_update(wanted)
-        confirmations = [self._confirmation(channel) for channel in wanted]
+        confirmations = [self._confirmation(topic) for topic in wanted]
         try:
             await self._subscribe(wanted)
         except _LOST as error:
@@ -87,11 +93,10 @@ class ValkeyBroker:
         await asyncio.gather(*map(asyncio.shield, confirmations))
 
     def forget(self, topic: str) -> None:
-        channel = self._prefix + topic
-        self._channels.discard(channel)
-        self._unwanted.add(channel)
-        if (confirmation := self._confirmed.get(channel)) is not None and not confirmation.done():
-            self._confirm(channel)  # nobody else will: whoever still waits for it waits for others too
+        self._topics.discard(topic)
+        self._unwanted.add(topic)
+        if (confirmation := self._confirmed.get(topic)) is not None and not confirmation.done():
+            self._confirm(topic)  # nobody else will: whoever still waits for it waits for others too
 
     async def run(self, receive: Receive, resumed: Callable[[], None]) -> None:
         async with asyncio.TaskGroup() as group:
@@ -100,6 +105,7 @@ class ValkeyBroker:
 
     async def _publish_all(self) -> None:
         """Publish what has been committed, in order, all that came meanwhile in one round trip."""
+        prefix = await self._known_prefix()
         while True:
             await self._publishing.wait()
             self._publishing.clear()
@@ -107,8 +113,8 @@ class ValkeyBroker:
                 batch = [self._unpublished.popleft() for _ in range(min(len(self._unpublished), _LARGEST_BATCH))]
                 try:
                     async with self._client.pipeline(transaction=False) as pipeline:
-                        for channel, payload in batch:
-                            pipeline.publish(channel, payload)
+                        for topic, payload in batch:
+                            pipeline.publish(prefix + topic, payload)
                         await pipeline.execute()
                 except _LOST as error:
                     self._metrics.events_dropped.inc(len(batch))
@@ -122,12 +128,12 @@ class ValkeyBroker:
         while True:
             try:
                 async with self._client.pubsub() as subscriptions:
+                    await subscriptions.connect()
+                    prefix = await self._known_prefix()
                     self._unwanted.clear()
-                    self._confirmed = {
-                        channel: future for channel, future in self._confirmed.items() if not future.done()
-                    }
-                    await subscriptions.subscribe(*self._channels, _LAST)
-                    await self._receive_all(subscriptions, receive, resumed, backoff)
+                    self._confirmed = {topic: future for topic, future in self._confirmed.items() if not future.done()}
+                    await subscriptions.subscribe(*(prefix + topic for topic in (*self._topics, _LAST)))
+                    await self._receive_all(subscriptions, prefix, receive, resumed, backoff)
             except _LOST as error:
                 self._metrics.broker_reconnects.inc(self.connected)
                 self._trouble.failed(error)
@@ -138,8 +144,17 @@ class ValkeyBroker:
     async def close(self) -> None:
         await self._client.aclose()
 
+    async def _known_prefix(self) -> str:
+        backoff = Backoff()
+        while self._prefix is None:
+            try:
+                self._prefix = await self._whose()
+            except Unavailable:
+                await backoff.wait()
+        return self._prefix
+
     async def _receive_all(
-        self, subscriptions: PubSub, receive: Receive, resumed: Callable[[], None], backoff: Backoff
+        self, subscriptions: PubSub, prefix: str, receive: Receive, resumed: Callable[[], None], backoff: Backoff
     ) -> None:
         while True:
             message = await subscriptions.get_message(timeout=_PROBE_SECONDS)
@@ -150,38 +165,43 @@ class ValkeyBroker:
                     raise TimeoutError("no answer to a ping")
             match message:
                 case {"type": "message", "channel": channel, "data": payload}:
-                    receive(channel.removeprefix(self._prefix), payload)
-                case {"type": "subscribe", "channel": channel} if channel == _LAST:
+                    receive(channel.removeprefix(prefix), payload)
+                case {"type": "subscribe", "channel": channel} if channel == prefix + _LAST:
                     self._use(subscriptions)
-                    await self._subscribe(self._channels)  # to those that were added meanwhile
+                    await self._subscribe(self._topics)  # to those that were added meanwhile
                     backoff.reset()
                     self._trouble.over()
                     resumed()
-                case {"type": "subscribe", "channel": channel} if channel in self._channels:  # not forgotten meanwhile
-                    self._confirm(channel)
+                case {"type": "subscribe", "channel": channel}:
+                    if (topic := channel.removeprefix(prefix)) in self._topics:  # not forgotten meanwhile
+                        self._confirm(topic)
             if self._unwanted:
                 await self._unsubscribe(subscriptions)
 
-    async def _subscribe(self, channels: Iterable[str]) -> None:
-        missing = [channel for channel in channels if not self._confirmation(channel).done()]
+    async def _subscribe(self, topics: Iterable[str]) -> None:
+        missing = [topic for topic in topics if not self._confirmation(topic).done()]
         if self._subscriptions is not None and missing:
-            await self._subscriptions.subscribe(*missing)
+            await self._subscriptions.subscribe(*map(self._channel, missing))
 
     async def _unsubscribe(self, subscriptions: PubSub) -> None:
         unwanted, self._unwanted = self._unwanted, set()
-        for channel in unwanted:
-            self._confirmed.pop(channel, None)
-        await subscriptions.unsubscribe(*unwanted)
+        for topic in unwanted:
+            self._confirmed.pop(topic, None)
+        await subscriptions.unsubscribe(*map(self._channel, unwanted))
 
-    def _confirmation(self, channel: str) -> asyncio.Future[None]:
-        if channel not in self._confirmed:
-            self._confirmed[channel] = asyncio.get_running_loop().create_future()
-        return self._confirmed[channel]
+    def _confirmation(self, topic: str) -> asyncio.Future[None]:
+        if topic not in self._confirmed:
+            self._confirmed[topic] = asyncio.get_running_loop().create_future()
+        return self._confirmed[topic]
 
-    def _confirm(self, channel: str) -> None:
-        confirmation = self._confirmation(channel)
+    def _confirm(self, topic: str) -> None:
+        confirmation = self._confirmation(topic)
         if not confirmation.done():
             confirmation.set_result(None)
+
+    def _channel(self, topic: str) -> str:
+        assert self._prefix is not None, "whose channels they are is known before anything is subscribed to"
+        return self._prefix + topic
 
     def _use(self, subscriptions: PubSub | None) -> None:
         self._subscriptions = subscriptions

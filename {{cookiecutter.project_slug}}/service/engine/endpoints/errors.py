@@ -156,9 +156,11 @@ async def _refuse(handshake: WebSocket, problem: Problem) -> None:
 
 def _report(handshake: HTTPConnection, refusal: Refusal) -> None:
     runtime_of(handshake).metrics.refusals.labels(refusal.code).inc()
+    path, others = whence(handshake.scope)
     identity = connection_id(handshake)
-    whereabouts = whence(handshake.scope)
-    _logger.info("handshake_refused", code=refusal.code, status=refusal.status, connection_id=identity, **whereabouts)
+    _logger.info(
+        "handshake_refused", code=refusal.code, status=refusal.status, path=path, connection_id=identity, **others
+    )
 
 
 def _answer(problem: Problem) -> Response:

@@ -10,6 +10,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.engine.process.connections import Connections
+
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -24,11 +26,11 @@ _HOST = re.compile(r"([\w.~!$&'()*+;=%-]*|\[[0-9A-Fa-f:.]+\])(:\d*)?", re.ASCII)
 _LONGEST = 256
 
 
-def whence(scope: Scope) -> dict[str, str]:
-    """Where a request says that it goes to and comes from, for the log; never its query, which may hold a token."""
+def whence(scope: Scope) -> tuple[str, dict[str, str]]:
+    """The path of a request, without its query, which may hold a token; and the host and the origin that it names."""
     headers = Headers(scope=scope)
-    found = {"path": scope["path"], "host": headers.get("host"), "origin": headers.get("origin")}
-    return {name: value[:_LONGEST] for name, value in found.items() if value is not None}
+    names = {name: headers[name][:_LONGEST] for name in ("host", "origin") if name in headers}
+    return scope["path"][:_LONGEST], names
 
 
 class SafeHeaders:
@@ -98,6 +100,25 @@ class HeadAsGet:
             await self._app(as_get, receive, send_head)
         finally:
             scope["route"] = as_get.get("route")
+
+
+class LastAnswers:
+    """ASGI middleware that lets no connection be kept to a process that stops: the next request would come too late."""
+
+    def __init__(self, app: ASGIApp, *, connections: Connections) -> None:
+        self._app = app
+        self._connections = connections
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] != "http" or not self._connections.draining or not scope["http_version"].startswith("1."):
+            return self._app(scope, receive, send)
+
+        async def add_header(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).append("Connection", "close")
+            await send(message)
+
+        return self._app(scope, receive, add_header)
 
 
 class BodyLimit:

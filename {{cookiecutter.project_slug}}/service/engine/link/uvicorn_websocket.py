@@ -7,6 +7,7 @@ It touches what uvicorn does not document, hence `uvicorn_check` and the pinned 
   never comes to a client that does not read, and so kept the socket, the task and the process alive.
 - Frames go to the socket without passing through ASGI messages, which halves the cost of a fan-out; those that a
   client is due in one turn of the event loop leave together, in one system call.
+- What was said before a frame that ends the connection is handled; uvicorn drops it.
 - The handshake line, which may hold a token, is not logged.
 """
 
@@ -19,11 +20,13 @@ from typing import Any
 
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Close, Opcode
 from websockets.frames import Frame as ReceivedFrame
 from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from service.engine.foundation.endings import TOO_BIG
 from service.engine.foundation.frames import Frame
 from service.engine.link.flushing import Flushing
 from service.engine.link.handshake_refusal import handshake_refusal
@@ -42,6 +45,8 @@ _MOST_UNSENT = 16
 """How many frames may wait for the end of the loop's turn; with the next limit, never more than `_HIGH_WATER`."""
 _LARGE_FRAME = 4096
 """Bytes; a larger frame does not wait, nor does what came before it."""
+_TOO_BIG = ReceivedFrame(Opcode.CLOSE, Close(TOO_BIG.code, TOO_BIG.reason).serialize()).serialize(mask=False)
+"""The close frame, in the words of our table; websockets has its own."""
 _logger = logging.getLogger("service.uvicorn")
 """Of uvicorn's own lines about sockets; `observability.logs` lets none through below a warning."""
 
@@ -182,16 +187,14 @@ class UvicornLink(WebSocketsSansIOProtocol):
             self.handshake_complete = True  # uvicorn logs a refused handshake as one that the application forgot
 
     def data_received(self, data: bytes) -> None:
-        if not self.handshake_complete:  # who does not wait for our answer (RFC 6455 §4.1) is understood all the same
-            self._early += data
-            if len(self._early) > _HIGH_WATER:
-                self.transport.abort()
+        if self.handshake_initiated and not self.handshake_complete:
+            self._keep_for_later(data)
             return
         if self._receiver is not None:
             self._receiver.heard()
         began = monotonic()
         self.conn.receive_data(data)
-        self.handle_events()  # what was said before a frame that ends it all counts: uvicorn drops it
+        self.handle_events()
         if self.conn.parser_exc is not None:
             self.handle_parser_exception()
         if len(data) > _LONG_READ and not self.read_paused:  # take turns: the loop would read on from here first
@@ -240,7 +243,11 @@ class UvicornLink(WebSocketsSansIOProtocol):
             self.conn.data_to_send()
             return
         assert self.conn.close_sent is not None
-        self._send_control_frames()
+        self.flush()
+        last = self.conn.data_to_send()
+        if self.conn.close_sent.code == TOO_BIG.code:
+            last = [_TOO_BIG if frame[:1] == _TOO_BIG[:1] else frame for frame in last]
+        self.transport.write(b"".join(last))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.close_sent = True
@@ -274,6 +281,12 @@ class UvicornLink(WebSocketsSansIOProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._write_paused = False
+
+    def _keep_for_later(self, data: bytes) -> None:
+        """A client that does not wait for our answer to its handshake (RFC 6455 §4.1) is understood all the same."""
+        self._early += data
+        if len(self._early) > _HIGH_WATER:
+            self.transport.abort()
 
     # The way out
 

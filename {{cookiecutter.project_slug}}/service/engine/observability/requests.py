@@ -44,6 +44,7 @@ class RequestLog:
             route = getattr(scope.get("route"), "path", "none")
             self._metrics.http_requests.labels(scope["method"], route, status).observe(seconds)
             log = _logger.debug if scope["path"] in _FREQUENT else _logger.info
-            where = whence(scope)
-            shown = where if status >= 400 else {"path": where["path"]}
-            log("request", method=scope["method"], status=status, ms=round(seconds * 1000, 1), **shown)
+            path, others = whence(scope)
+            if status < 400:
+                others = {}
+            log("request", method=scope["method"], path=path, status=status, ms=round(seconds * 1000, 1), **others)

@@ -1,16 +1,29 @@
 """Whether this process can do its work now."""
 
 import asyncio
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import psycopg
+from sqlalchemy import Table, text
 
+from service.engine.foundation.problems import Unavailable
 from service.engine.process.runtime import Runtime
 from service.engine.storage.connecting import connect
 from service.engine.storage.rows import Model
 from service.engine.storage.tables import EngineModel
 
 _CHECK_SECONDS = 2.0
-_MISSING = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NULL LIMIT 1"
+_MISSING = """
+    SELECT CASE WHEN to_regclass(home) IS NULL THEN home ELSE home || '.' || name END
+    FROM unnest(%s::text[], %s::text[]) AS columns (home, name)
+    WHERE NOT EXISTS (
+        SELECT FROM pg_attribute WHERE attrelid = to_regclass(home) AND attname = name AND NOT attisdropped
+    ) LIMIT 1
+"""
+_FORBIDDEN = """
+    SELECT name FROM unnest(%s::text[]) AS name WHERE NOT has_table_privilege(to_regclass(name), 'INSERT') LIMIT 1
+"""
 _READ_ONLY = "SELECT current_setting('transaction_read_only')"
 
 
@@ -36,29 +49,50 @@ class Readiness:
 
     async def _database_failure(self) -> str | None:
         if self._check is None or self._check.done():  # those who ask at the same time share one check
-            self._check = asyncio.create_task(_try_database(self._runtime.database.url))
+            self._check = asyncio.create_task(self._try_database())
         return await asyncio.shield(self._check)
 
+    async def _try_database(self) -> str | None:
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS * 0.9):
+                try:
+                    async with await connect(self._runtime.database.url, autocommit=True) as connection:
+                        return await self._look(connection)
+                except (psycopg.Error, OSError) as error:
+                    return None if await self._pool_works() else type(error).__name__
+        except TimeoutError:
+            return "no answer"
 
-async def _try_database(url: str) -> str | None:
-    try:
-        async with (
-            asyncio.timeout(_CHECK_SECONDS * 0.9),
-            await connect(url, autocommit=True) as connection,
-        ):
-            read_only = await (await connection.execute(_READ_ONLY)).fetchone()
-            missing = await (await connection.execute(_MISSING, [_tables()])).fetchone()
-    except (psycopg.Error, OSError) as error:
-        return type(error).__name__
-    except TimeoutError:
-        return "no answer"
-    if read_only == ("on",):
-        return "read-only: no write would work"
-    return None if missing is None else f"not migrated, {missing[0]} is missing: run python -m service migrate"
+    async def _look(self, connection: psycopg.AsyncConnection) -> str | None:
+        if await _first(connection, _READ_ONLY) == "on":
+            return "read-only: no write would work"
+        written = [*EngineModel.metadata.tables.values(), *(stream.table for stream in self._runtime.streams.declared)]
+        if missing := await _first(connection, _MISSING, *_columns((*written, *Model.metadata.tables.values()))):
+            return f"not migrated, {missing} is missing: run python -m service migrate"
+        if forbidden := await _first(connection, _FORBIDDEN, [*map(_name, written)]):
+            return f"no right to write to {forbidden}"
+        return None
+
+    async def _pool_works(self) -> bool:
+        """Whether a server that takes no more connections, of whomever, answers on those that we have."""
+        asked = asyncio.ensure_future(self._runtime.database.execute(text(_READ_ONLY)))
+        with suppress(Unavailable):
+            (row,) = await asyncio.shield(asked)  # a cancellation inside SQLAlchemy would cost the pool a connection
+            return bool(row["current_setting"] == "off")
+        return False
 
 
-def _tables() -> list[str]:
-    """Every table of the engine and of the application's models, as SQL names them."""
-    quote = psycopg.sql.Identifier
-    tables = [*EngineModel.metadata.tables.values(), *Model.metadata.tables.values()]
-    return [quote(*filter(None, (table.schema, table.name))).as_string() for table in tables]
+async def _first(connection: psycopg.AsyncConnection, query: str, *parameters: Sequence[str]) -> str | None:
+    row = await (await connection.execute(query.encode(), parameters)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _columns(tables: Iterable[Table]) -> tuple[Sequence[str], Sequence[str]]:
+    """Every column of the tables: the names of its table and its own."""
+    pairs = [(_name(table), column.name) for table in tables for column in table.columns]
+    return [table for table, _ in pairs], [column for _, column in pairs]
+
+
+def _name(table: Table) -> str:
+    """As SQL names it."""
+    return psycopg.sql.Identifier(*filter(None, (table.schema, table.name))).as_string()

@@ -43,6 +43,7 @@ _SET = """
     WHERE source <> 'client' OR NOT %s
 """
 _PROCESS = "SELECT pg_backend_pid()"
+_READ_ONLY = (b"in_hot_standby", b"default_transaction_read_only")
 
 _OF_THE_SHELL: Mapping[str, str] = {"PGTZ": "UTC", "PGDATESTYLE": "ISO"}
 """libpq sends these to the server when a connection starts, and no option of a connection overrules them; sent so,
@@ -92,6 +93,12 @@ def is_pooled(connection: psycopg.Connection) -> bool:
     return _is_another(connection.execute(_PROCESS).fetchone(), connection)
 
 
+def only_reads(connection: psycopg.AsyncConnection) -> bool:
+    """Whether the server has said so, which it does by itself since PostgreSQL 14: a standby, or one that is full."""
+    told = () if connection.closed else map(connection.pgconn.parameter_status, _READ_ONLY)
+    return b"on" in told
+
+
 def _is_another(process: Any, connection: psycopg.Connection | psycopg.AsyncConnection) -> bool:
     """Whether statements go to another process than the one that let us in."""
     return bool(process != (connection.pgconn.backend_pid,))
@@ -102,6 +109,9 @@ def _wanted(session: Mapping[str, str], url: str) -> Sequence[Any]:
 
 
 def _options(url: str) -> dict[str, Any]:
-    """Ours, but for those that the URL gives itself."""
+    """Ours, but for those that the URL gives itself. Of several servers, the one that takes writes."""
     theirs = conninfo_to_dict(url)
-    return {name: value for name, value in _OPTIONS.items() if name not in theirs or name == "client_encoding"}
+    ours = {name: value for name, value in _OPTIONS.items() if name not in theirs or name == "client_encoding"}
+    if "," in str(theirs.get("host")):
+        ours["target_session_attrs"] = theirs.get("target_session_attrs", "primary")
+    return ours

@@ -5,20 +5,22 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, cast
 
-from psycopg.errors import UndefinedTable
+import psycopg
+from psycopg.errors import InsufficientPrivilege, UndefinedTable
 from pydantic_core import to_json
 from sqlalchemy import Executable, event
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DataError, InterfaceError, InternalError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from service.engine.foundation.cancellation import uninterrupted
 from service.engine.foundation.metrics import Metrics
 from service.engine.foundation.problems import Problem, Unavailable
 from service.engine.foundation.reporting import Trouble
 from service.engine.foundation.settings import Settings
-from service.engine.storage.connecting import connect
+from service.engine.storage.connecting import connect, only_reads
 
 Row = Mapping[Any, Any]
 Session = AsyncSession
@@ -30,14 +32,34 @@ _WHY = {"22001": "a text is too long", "22003": "a number is too large"} | dict.
     ("22021", "22P05"), "a character is not one of its encoding"
 )
 """What the database cannot hold, by SQLSTATE. Its own words could repeat what a client said."""
-_OVER = {"25006", "57P01", "57P02", "57P03"}
-"""SQLSTATEs of a server that has become read-only or is going down: no connection to it is worth keeping."""
+_ENVIRONMENT = (UndefinedTable, InsufficientPrivilege)
+"""What whoever deploys has yet to do: no bug, and over when it is done."""
+_GOING_DOWN = {"57P01", "57P02", "57P03"}
+_NOT_BEGUN = {"25006", "26000", "42P05"}
+"""SQLSTATEs of statements that this connection's server did not begin, and another may: it only reads, or a pooler has
+changed it, with what was prepared there."""
+_REPLANNING = "RevalidateCachedQuery"
+"""Where PostgreSQL finds that a migration has changed what a prepared statement returns."""
+
+
+def _may_work_elsewhere(error: object) -> bool:
+    """Whether a statement was not begun, for a reason that another connection need not have."""
+    if not isinstance(error, psycopg.Error):
+        return False
+    return error.sqlstate in _NOT_BEGUN or error.diag.source_function == _REPLANNING
 
 
 def _leave_lost_servers(context: ExceptionContext) -> None:
-    """After a failover the pool is full of connections to the old server: SQLAlchemy drops them all on a disconnect."""
-    if getattr(context.original_exception, "sqlstate", None) in _OVER:
+    """Keep no connection of one in a failover: SQLAlchemy drops all that the pool has on a disconnect."""
+    error = context.original_exception
+    if getattr(error, "sqlstate", None) in _GOING_DOWN or _may_work_elsewhere(error):
         context.is_disconnect = True
+
+
+def _keep_none_that_only_reads(connection: Any, record: ConnectionPoolEntry) -> None:
+    """Or the first writes after a failover would get it."""
+    if connection is not None and only_reads(connection.driver_connection):
+        record.invalidate(soft=True)
 
 
 def _as_json(value: Any) -> str:
@@ -63,6 +85,7 @@ class Database:
             json_serializer=_as_json,
         )
         event.listen(self._engine.sync_engine, "handle_error", _leave_lost_servers)
+        event.listen(self._engine.sync_engine, "checkin", _keep_none_that_only_reads)
         self.dialect = self._engine.dialect
         self.dialect.subject_type = settings.jwt_subject_type  # type: ignore[attr-defined] # for `UserIdText`
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -97,9 +120,17 @@ class Database:
         """
         async with uninterrupted():
             with self._operation():
-                async with self._autocommit.connect() as connection:
-                    result = await connection.execute(statement, parameters)
-                    return [*result.mappings()] if result.returns_rows else []
+                try:
+                    return await self._execute(statement, parameters)
+                except DBAPIError as error:
+                    if not _may_work_elsewhere(error.orig):
+                        raise
+                    return await self._execute(statement, parameters)
+
+    async def _execute(self, statement: Executable, parameters: Mapping[str, Any] | None) -> Sequence[Row]:
+        async with self._autocommit.connect() as connection:
+            result = await connection.execute(statement, parameters)
+            return [*result.mappings()] if result.returns_rows else []
 
     @contextmanager
     def _operation(self) -> Any:
@@ -112,8 +143,9 @@ class Database:
             raise Problem.cannot_be_stored(
                 _WHY.get(getattr(error.orig, "sqlstate", ""), "a value does not fit")
             ) from error
-        except (*_OUTAGES, ProgrammingError) as error:
-            if isinstance(error, ProgrammingError) and not isinstance(error.orig, UndefinedTable):
+        except (*_OUTAGES, DBAPIError) as error:
+            known = isinstance(error, _OUTAGES) or error.connection_invalidated or isinstance(error.orig, _ENVIRONMENT)
+            if not known:
                 raise
             self._metrics.database_unavailable.inc()
             self._trouble.failed(getattr(error, "orig", None) or error)

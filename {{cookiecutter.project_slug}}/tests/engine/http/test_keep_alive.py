@@ -158,6 +158,21 @@ async def test_a_client_that_reads_slowly_is_not(short: Service) -> None:
         assert monotonic() - started > SHORT * 2
 
 
+async def test_a_process_that_stops_keeps_none(start_service: StartService) -> None:
+    """Or a balancer would send it one more request at the moment of its end."""
+    stopping = start_service(DRAIN_SECONDS="5")
+    async with opened(stopping) as kept, RawClient.connected(stopping.port, "/ws/letters", token(7)):
+        await kept.send(request())
+        assert (await kept.answer()).all("connection") == []
+        stopping.terminate()
+        await eventually(lambda: '"draining"' in stopping.log(), "it stops")
+        await kept.send(request())
+        answer = await kept.answer()
+        assert (answer.status, answer.one("connection")) == (200, "close")
+        await kept.ends()
+    await asyncio.to_thread(stopping.stop)
+
+
 async def test_a_reset_leaves_no_timer_that_holds_what_is_gone() -> None:
     """uvicorn's own connection would stay in memory until its keep-alive timer fires."""
     config = uvicorn.Config(cast(Any, None), log_level=logging.CRITICAL, log_config=None)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import subprocess
 from typing import Any
 
@@ -11,7 +12,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from service.engine.endpoints.http import HeadAsGet
-from tests.engine.http.wire import answer_to, line_of, opened, request
+from tests.engine.http.wire import PING, answer_to, handshake, line_of, opened, request
 from tests.engine.kit.running import HOST, Service
 from tests.engine.kit.tokens import bearer, token
 
@@ -282,3 +283,30 @@ async def test_a_problem_of_the_second_request_waits_for_the_answer_to_the_first
         await wire.send(request(), b"nonsense\r\n\r\n")
         assert (await wire.answer()).status == 200
         await wire.ends()
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_however_the_network_cuts_it_the_answers_are_the_same(service: Service, seed: int) -> None:
+    chunks = (
+        b"5\r\n" + LETTER[:5] + b"\r\n%x;a=b\r\n" % (len(LETTER) - 5) + LETTER[5:] + b"\r\n0\r\nX-Trailer: x\r\n\r\n"
+    )
+    conversation = [
+        (letter(*H2C), 201),
+        (request("POST", "/api/letters", JSON, WRITER, *H2C, "Transfer-Encoding: chunked") + chunks, 201),
+        (request("GET", f"http://{HOST}/healthz?a=b"), 200),
+        (b"\r\n" + letter(), 201),
+        (request("POST", "/nothing", *H2C, body=b"x" * 5000), 404),
+        (handshake(Upgrade="h2c"), 426),
+        (handshake("/ws/letters", "Content-Length: 3") + b"abc", 400),
+        (handshake(Upgrade="h2c, websocket"), 101),
+    ]
+    data = b"".join(said for said, _ in conversation) + PING
+    cuts = random.Random(seed)
+    async with opened(service) as wire:
+        while data:
+            length = cuts.choice([1, 7, 40, 300, 2000])
+            await wire.send(data[:length])
+            data = data[length:]
+            await asyncio.sleep(0.002)  # in pieces: TCP would join them
+        assert [(await wire.answer()).status for _ in conversation] == [status for _, status in conversation]
+        assert await wire.pong()

@@ -67,16 +67,3 @@ async def converse(connect: Connect, service: Service, dialogue: Dialogue) -> No
             await client.send_raw(text)
         else:
             assert await client.receive() == json.loads(text)
-
-
-def settings_in(page: Path) -> dict[str, str]:
-    """Names and default columns of the page's table of settings; a row may hold several names."""
-    rows: dict[str, str] = {}
-    for line in page.read_text().splitlines():
-        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        if line.startswith("|") and len(cells) >= 3 and re.match(r"`[A-Z_]+`", cells[0]):
-            names = re.findall(r"`([A-Z][A-Z_]+)`", cells[0])
-            defaults = [default.strip(" `") for default in cells[1].split(",")]
-            fitting = defaults if len(defaults) == len(names) else [cells[1]] * len(names)
-            rows |= dict(zip(names, fitting, strict=True))
-    return rows
