@@ -6,6 +6,11 @@ compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 --gene
 requirements := tests/requirements.txt '$(project)/tests/requirements.txt'
 export PATH := $(CURDIR)/build/bin:$(PATH)
 
+# Python and pip look, and put things, where this Makefile says, whatever other tools have told them in this shell.
+unexport CDPATH PYTHONHOME PYTHONPATH PYTHONSAFEPATH
+unexport PIP_CONSTRAINT PIP_DRY_RUN PIP_EDITABLE PIP_NO_BINARY PIP_PREFIX PIP_PYTHON PIP_REQUIREMENT PIP_ROOT PIP_TARGET
+export PIP_USER := 0
+
 .DEFAULT_GOAL := help
 .PHONY: help setup install install-checkov python demo test lint conformance benchmarks checkov lock clean infra-test
 
@@ -55,6 +60,7 @@ clean: ## remove .venv, build and caches
 	@rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache
 
 # .venv/requirements.txt is a copy of what was installed. pip is quiet because its remarks would bury the line that matters.
+install install-checkov build/.venv/requirements.txt: export PYTHONWARNINGS :=
 install: python
 	@echo "installing the template's tools into $(CURDIR)/.venv (about a minute)"
 	@$(PYTHON) -m venv --clear .venv

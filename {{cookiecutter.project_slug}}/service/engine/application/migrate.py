@@ -118,13 +118,15 @@ def _upgrade(branch: Branch, connection: Connection) -> str | None:
     config.set_main_option("script_location", str(branch.directory).replace("%", "%%"))
     try:
         script = ScriptDirectory.from_config(config)
-        here = _revisions(script)
+        here, heads = _revisions(script), sorted(script.get_heads())
         there = MigrationContext.configure(connection, opts={"version_table": branch.version_table}).get_current_heads()
         if unknown := set(there) - here:
-            if set(script.get_heads()) <= _recorded(branch, connection):
+            if unknown.union(heads) <= _recorded(branch, connection):
                 return f"the {branch.name}'s schema is newer than this version, nothing to do"
             where = f"{branch.directory.name}/"
             raise MigrationError(f"the database has the revision {min(unknown)}, which is not in {where}")
+        if len(heads) > 1:
+            raise MigrationError(f"{' and '.join(heads)} both come last in {branch.directory.name}/: merge them")
         connection.rollback()
         command.upgrade(config, "head")
     except (CommandError, UserWarning) as error:

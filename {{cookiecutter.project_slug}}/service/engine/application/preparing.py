@@ -1,8 +1,8 @@
 """What is done to a database before anybody is served: its schema is brought up to date, and in development seeded."""
 
 import asyncio
-import time
 from collections.abc import Callable
+from time import monotonic, sleep
 
 import psycopg
 from sqlalchemy.exc import SQLAlchemyError
@@ -59,15 +59,15 @@ class Preparation:
 
     def go_on(self) -> None:
         """Try until it succeeds."""
-        time.sleep(_RETRY_SECONDS)
+        sleep(_RETRY_SECONDS)
         while not self.succeeds():
-            time.sleep(_RETRY_SECONDS)
+            sleep(_RETRY_SECONDS)
         self._say("the database is there, and up to date")
 
     def _complain(self, text: str) -> None:
         """Say it at once, and then now and then."""
-        if time.monotonic() - self._said_at >= _SAY_SECONDS:
-            self._said_at = time.monotonic()
+        if monotonic() - self._said_at >= _SAY_SECONDS:
+            self._said_at = monotonic()
             self._say(f"{text} (trying again until it can)")
 
     async def _seed(self) -> None:

@@ -9,7 +9,7 @@ from tests.engine.kit.commands import PROJECT, SECRET_KEY, Commands
 
 DEFAULTS = {
     "ENVIRONMENT": "development",
-    "HOST": "0.0.0.0",
+    "HOST": "127.0.0.1",
     "PORT": 8000,
     "WEB_CONCURRENCY": 1,
     "DATABASE_URL": None,
@@ -20,6 +20,7 @@ DEFAULTS = {
     "JWKS_URL": None,
     "JWT_ISSUER": None,
     "JWT_AUDIENCE": None,
+    "JWT_SCOPE_CLAIM": ("scope",),
     "JWT_SUBJECT_TYPE": "integer",
     "ALLOWED_ORIGINS": (),
     "KEEP_ALIVE": 75,
@@ -169,5 +170,10 @@ def test_no_setting_is_read_behind_the_back_of_the_settings() -> None:
         for path in engine.rglob("*.py")
         if re.search(r"os\.environ|os\.getenv|getenv\(", path.read_text())
     }
-    for_libraries = {"application/server.py", "foundation/metrics.py", "storage/connecting.py"}
+    for_libraries = {
+        "application/server.py",
+        "application/variables.py",
+        "foundation/metrics.py",
+        "storage/connecting.py",
+    }
     assert readers <= {"foundation/settings.py"} | for_libraries
