@@ -13,6 +13,7 @@ from jwt.types import Options
 from service.engine.auth.jwks import ALGORITHMS, KeySet
 from service.engine.auth.principal import Principal
 from service.engine.auth.revocations import Revocations
+from service.engine.auth.scopes import scopes_in
 from service.engine.foundation.identity import user_id
 from service.engine.foundation.problems import Refusal
 from service.engine.foundation.settings import Settings
@@ -32,7 +33,9 @@ def unauthorized(code: str, message: str) -> Refusal:
 
 _logger = structlog.get_logger(__name__)
 
-_OUR_CLAIMS = {"sub", "iat", "nbf", "exp", "scope"}
+_SCOPE = "scope"
+"""Where the tokens of our own keys say what they allow."""
+_OUR_CLAIMS = {"sub", "iat", "nbf", "exp"}
 """Those that a principal's other fields say; the rest is for the application to read."""
 _REASONS = {
     jwt.InvalidSignatureError: "its signature does not verify",
@@ -53,10 +56,17 @@ class Tokens:
         self._issuer = settings.jwt_issuer
         self._audience = settings.jwt_audience
         self._subject_type = settings.jwt_subject_type
+        self._own_scopes = (_SCOPE, *settings.jwt_scope_claim)
+        self._scopes = settings.jwt_scope_claim
         self._revocations = revocations
         unset = [name for name in ("JWT_ISSUER", "JWT_AUDIENCE") if not getattr(settings, name.lower())]
         if self._provider is not None and unset:
             _logger.warning("tokens_for_others_count", unset=unset)  # whatever else the provider signs tokens for
+
+    async def close(self) -> None:
+        """Verify no more."""
+        if self._provider is not None:
+            await self._provider.close()
 
     async def verify(self, token: str) -> Principal:
         """The principal of a token that is signed by one of the keys, has not expired and was not revoked.
@@ -66,7 +76,7 @@ class Tokens:
             Unavailable: What is needed to tell cannot be read.
         """
         try:
-            principal = self._principal(await self._claims(token))
+            principal = self._principal(*await self._claims(token))
         except jwt.ExpiredSignatureError:
             raise unauthorized("expired_token", "The token has expired.") from None
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
@@ -75,33 +85,34 @@ class Tokens:
             raise unauthorized("invalid_token", "The token is not valid: it was revoked.")
         return principal
 
-    async def _claims(self, token: str) -> dict[str, Any]:
+    async def _claims(self, token: str) -> tuple[dict[str, Any], Sequence[str]]:
+        """What a token says, and which of its claims say what it allows."""
         if len(token) > _LONGEST_TOKEN:
             raise ValueError("it is too long")
         if self._provider is None:
-            return _decode(token, self._keys, ALGORITHM)
+            return _decode(token, self._keys, ALGORITHM), self._own_scopes
         header = jwt.get_unverified_header(token)
         algorithm = header.get("alg")
         if algorithm == ALGORITHM and self._keys:
-            return _decode(token, self._keys, algorithm)
+            return _decode(token, self._keys, algorithm), self._own_scopes
         if algorithm in ALGORITHMS:
             keys = await self._provider.candidates(header)
-            return _decode(token, keys, algorithm, issuer=self._issuer, audience=self._audience)
+            return _decode(token, keys, algorithm, issuer=self._issuer, audience=self._audience), self._scopes
         raise jwt.InvalidAlgorithmError
 
-    def _principal(self, claims: dict[str, Any]) -> Principal:
+    def _principal(self, claims: dict[str, Any], scopes: Sequence[str]) -> Principal:
         expires_at = float(claims["exp"])
         if expires_at <= time.time():
             raise jwt.ExpiredSignatureError
         if expires_at > _END_OF_TIME:
             raise ValueError("exp is too far away")
-        scope = claims.get("scope", "")
+        said = _OUR_CLAIMS.union(scopes)
         return Principal(
             user_id=user_id(claims["sub"], self._subject_type),
             issued_at=max(0.0, float(claims.get("iat", 0))),
             expires_at=expires_at,
-            scopes=frozenset(scope.split() if isinstance(scope, str) else ()),
-            claims=MappingProxyType({name: value for name, value in claims.items() if name not in _OUR_CLAIMS}),
+            scopes=scopes_in(claims, scopes),
+            claims=MappingProxyType({name: value for name, value in claims.items() if name not in said}),
         )
 
 
@@ -112,7 +123,7 @@ def issue_token(
     now = int(time.time())
     content = {**(claims or {}), "sub": str(subject), "iat": now, "exp": now + int(ttl)}
     if scopes:
-        content["scope"] = scopes
+        content[_SCOPE] = scopes
     return jwt.encode(content, settings.secret_keys[0], algorithm=ALGORITHM)
 
 

@@ -81,6 +81,7 @@ class Runtime:
         finally:
             await self.hub.close()
             await tasks.ended()
+            await self.tokens.close()
 
     async def drain(self, seconds: float) -> None:
         await drain(self.connections, self.metrics, seconds)

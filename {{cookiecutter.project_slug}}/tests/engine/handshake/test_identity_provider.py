@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from service.engine.auth import jwks
+from service.engine.auth import jwks, key_server
 from service.engine.auth.revocations import Revocations
 from service.engine.auth.tokens import Tokens
 from service.engine.foundation.metrics import Metrics
@@ -352,7 +352,7 @@ async def test_a_redirect_is_not_followed(own: Provider) -> None:
 
 
 async def test_a_provider_that_sends_drop_by_drop_is_given_up(own: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jwks, "_FETCH_SECONDS", 0.3)
+    monkeypatch.setattr(key_server, "_FETCH_SECONDS", 0.3)
     own.pause = 0.2
     assert await verdict(verifier(own), signed("RS256", 7)) == "unavailable"
 
