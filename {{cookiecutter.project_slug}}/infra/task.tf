@@ -20,7 +20,7 @@ locals {
       LOG_LEVEL          = var.log_level
       LOG_FORMAT         = "json"
       KEEP_ALIVE         = tostring(var.idle_timeout + 5) # the balancer has to be the first to give up a connection
-      TMPDIR             = "/dev/shm" # the only place to write: the file system is read-only
+      TMPDIR             = "/dev/shm"                     # the only place to write: the file system is read-only
     },
     var.valkey ? { VALKEY_URL = "valkeys://${aws_elasticache_replication_group.main[0].primary_endpoint_address}:6379" } : {},
     { for name, value in {
