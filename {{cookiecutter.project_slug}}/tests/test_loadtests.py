@@ -13,7 +13,7 @@ MEASURED = {
 
 async def test_a_short_smoke_run_measures_everything_and_loses_nothing(service: Service, tmp_path: Path) -> None:
     before = service.database.value("select count(*) from comments")
-    options = ["--host", service.http, "--users", "40", "--spawn-rate", "40", "--run-time", "6s"]
+    options = ["--host", service.http, "--users", "40", "--spawn-rate", "40", "--run-time", "3s"]
     levels = tmp_path / "levels.toml"
     levels.write_text("failures = 0")
     run = await load(tmp_path, "smoke", *options, "--levels", str(levels))

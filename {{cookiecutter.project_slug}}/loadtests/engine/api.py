@@ -3,6 +3,7 @@
 import json
 import urllib.request
 from collections.abc import Sequence
+from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
 
@@ -23,6 +24,25 @@ class Service:
         """The numbers of what this run's clients meet on: each one's `place` is one of them."""
         self._host = host.rstrip("/")
         self._somebody = somebody
+
+    def check(self) -> None:
+        """Ask whether it is ready.
+
+        Raises:
+            PreparationError: It is not, or nobody answers.
+        """
+        try:
+            with urllib.request.urlopen(f"{self._host}/readyz", timeout=_SECONDS):
+                pass
+        except HTTPError as error:
+            with error:
+                said = error.read()
+            if error.code == 503:
+                raise PreparationError(f"{self._host} is not ready: {_why(said)}") from None
+        except (OSError, HTTPException):
+            raise PreparationError(
+                f"nothing answers at {self._host}: start it (make run), or say where it is (make loadtest URL=http://…)"
+            ) from None
 
     def post(self, path: str, body: object = None, *, scopes: Sequence[str] = ()) -> Any:
         """POST a body as JSON, with a token of these scopes; returns the answer.
@@ -49,3 +69,10 @@ class Service:
         except OSError as error:
             raise PreparationError(f"{method} {path} was not answered: {error}") from None
         return json.loads(text) if text else None
+
+
+def _why(answer: bytes) -> str:
+    try:
+        return "; ".join(f"{what}: {why}" for what, why in json.loads(answer)["failed"].items())
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return "it answers with 503"

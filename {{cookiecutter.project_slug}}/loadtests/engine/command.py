@@ -1,6 +1,7 @@
 """The command: `python -m loadtests SCENARIO [--shape SHAPE] [options of Locust]` runs Locust and draws the chart."""
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ DEFAULT_HOST = "http://127.0.0.1:8000"
 
 def main() -> int:
     """Run a scenario; the exit code is Locust's: not 0 when a level was not kept."""
+    os.environ["no_proxy"] = ",".join(filter(None, [os.environ.get("no_proxy"), "localhost,127.0.0.1,::1"]))
     parser = _parser()
     arguments, rest = parser.parse_known_args()
     if arguments.serve and arguments.host:
@@ -34,6 +36,7 @@ def main() -> int:
             shutil.rmtree(reports, ignore_errors=True)
             reports.mkdir(parents=True)
             options += ["--html", str(reports / "report.html"), "--csv", str(reports / "run"), "--csv-full-history"]
+            options += ["--breaches", str(reports / "breaches.txt")]
             module = arguments.serve or ("service" if scenario.name == "deploy" and arguments.host is None else None)
             if module:
                 host, command = stack.enter_context(serving(module, reports))
@@ -43,8 +46,11 @@ def main() -> int:
         else:
             options += ["--worker"]
         code = _locust(scenario, arguments.shape, options)
-    if (reports / "report.html").exists() and not arguments.worker:
-        _draw(reports, scenario.name, levels)
+    if not arguments.worker:
+        if (reports / "report.html").exists():
+            _draw(reports, scenario.name, levels)
+        if (breaches := reports / "breaches.txt").exists():  # last, where they are seen
+            print(breaches.read_text("utf-8"), end="", file=sys.stderr)
     return code
 
 

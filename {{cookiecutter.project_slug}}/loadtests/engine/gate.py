@@ -7,6 +7,7 @@ from locust.env import Environment
 from locust.stats import RequestStats, StatsEntry
 
 from loadtests.engine.measures import NEVER
+from loadtests.engine.wording import percent
 
 _ALL_REASONS = 3
 
@@ -24,7 +25,7 @@ def breaches(environment: Environment, levels: dict[str, Any]) -> Iterator[str]:
     if stats.total.num_requests == 0:
         yield "nothing was measured"
     elif 100 * stats.total.fail_ratio > allowed:
-        share = f"{100 * stats.total.fail_ratio:.2g} % of all measures, and {allowed} are allowed"
+        share = f"{percent(stats.total.fail_ratio)} of all measures, and {allowed} are allowed"
         yield f"failures: {share}: {_reasons(stats)}"
     assert environment.runner is not None
     for exception in environment.runner.exceptions.values():

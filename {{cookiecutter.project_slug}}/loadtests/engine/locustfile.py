@@ -32,6 +32,7 @@ def add_options(parser: LocustArgumentParser) -> None:
     """The options that Locust has not; a master hands them to its workers."""
     parser.add_argument("--scenario", default="", include_in_web_ui=False, help="what is played")
     parser.add_argument("--levels", default="", include_in_web_ui=False, help="the file of levels that have to be kept")
+    parser.add_argument("--breaches", default="", include_in_web_ui=False, help="the file for those that were not kept")
     parser.add_argument("--force", action="store_true", include_in_web_ui=False, help="load whatever --host names")
     parser.add_argument(
         "--deploy", default="", include_in_web_ui=False, help="the command that deploys, after a third of the time"
@@ -75,14 +76,14 @@ def begin_again(environment: Environment, **_others: Any) -> None:
 
 @events.quitting.add_listener
 def judge(environment: Environment, **_others: Any) -> None:
-    """Say which levels were not kept; the exit code says whether there are any."""
+    """Write down which levels were not kept; the exit code says whether there are any."""
     options = options_of(environment)
     if isinstance(environment.runner, WorkerRunner):
         return
     _let_csv_files_be_written()
     found = list(breaches(environment, levels_in(Path(options.levels) if options.levels else None)))
-    for breach in found:
-        print(f"breach: {breach}", file=sys.stderr)
+    if options.breaches:
+        Path(options.breaches).write_text("".join(f"breach: {breach}\n" for breach in found), encoding="utf-8")
     environment.process_exit_code = 1 if found else 0
 
 

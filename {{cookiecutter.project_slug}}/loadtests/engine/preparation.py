@@ -16,11 +16,12 @@ def prepare(environment: Environment) -> None:
 
     Raises:
         NoTokensError: There is nothing to make tokens with.
-        PreparationError: Something could not be made.
+        PreparationError: The service is not ready, or something could not be made.
     """
     kinds = [kind for kind in environment.user_classes if issubclass(kind, WebSocketUser)]
     owners = {next(parent for parent in kind.__mro__ if "prepare" in vars(parent)): kind for kind in kinds}
     host = environment.host or ""
     service = Service(host, places(environment), identities(host, first_user(environment, _NOBODY)))
+    service.check()
     for kind in owners.values():  # once, although kinds share what they inherit
         kind.prepare(service)
