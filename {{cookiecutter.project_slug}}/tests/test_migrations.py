@@ -1,8 +1,7 @@
 """A database of the first version, whose comments and notifications have to be there afterwards."""
 
-from tests.engine.kit.commands import SECRET_KEY, Commands
 from tests.engine.kit.fixture_types import Connect, StartService
-from tests.engine.kit.postgres import Address
+from tests.engine.kit.postgres import Address, migrate
 from tests.engine.kit.tokens import bearer
 
 AT_REVISION_0002 = """
@@ -34,12 +33,11 @@ AT_REVISION_0002 = """
 
 
 async def test_a_database_of_the_first_version_is_taken_along(
-    postgres: Address, commands: Commands, start_service: StartService, connect: Connect
+    postgres: Address, start_service: StartService, connect: Connect
 ) -> None:
     database = postgres.create_database(migrated=False)
     database.execute(AT_REVISION_0002)
-    migrated = commands.run("migrate", DATABASE_URL=database.url, SECRET_KEY=SECRET_KEY)
-    assert migrated.returncode == 0, migrated.stderr
+    migrate(database)
     service = start_service(database=database)
     client = await connect(service, "/ws/live-comments/7", user=1, after=0)
     missed = await client.receive_until("caught_up")

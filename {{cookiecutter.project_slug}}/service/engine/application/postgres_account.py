@@ -21,9 +21,9 @@ class AccountError(Exception):
 class Account:
     """PostgreSQL refuses to run as the administrator: then directories are given to, and programs run as, another."""
 
-    def __init__(self) -> None:
-        """Raises: AccountError."""
-        self._entry = _other() if os.geteuid() == 0 else None
+    def __init__(self, directory: Path) -> None:
+        """`directory`: of the database; whoever owns it already goes on running it. Raises: AccountError."""
+        self._entry = (_owner_of(directory) or _other()) if os.geteuid() == 0 else None
 
     @property
     def of_programs(self) -> dict[str, Any]:
@@ -49,6 +49,14 @@ class Account:
             for path in (installation, *installation.rglob("*")):
                 if not path.is_symlink():
                     _widen(path, _READ | (_REACH if path.stat().st_mode & stat.S_IXUSR else 0))
+
+
+def _owner_of(directory: Path) -> pwd.struct_passwd | None:
+    try:
+        entry = pwd.getpwuid(directory.stat().st_uid)
+    except (OSError, KeyError):
+        return None
+    return entry if entry.pw_uid != 0 else None
 
 
 def _other() -> pwd.struct_passwd:

@@ -123,7 +123,7 @@ class _Gunicorn(BaseApplication):
         return self._application.create(self._settings)
 
     def run(self) -> None:
-        _Master(self, self._listener, ends_with_its_terminal=self._settings.is_development).run()
+        _Master(self, self._listener).run()
 
     def _when_ready(self, _master: Arbiter) -> None:
         if self._ready is not None:
@@ -133,11 +133,11 @@ class _Gunicorn(BaseApplication):
 class _Master(Arbiter):
     """gunicorn's master, on a socket that is there already."""
 
-    def __init__(self, application: _Gunicorn, listener: Listener, *, ends_with_its_terminal: bool) -> None:
+    def __init__(self, application: _Gunicorn, listener: Listener) -> None:
         super().__init__(application)
         # A socket, not gunicorn's wrapper of one: uvloop closes it, and the wrapper would try once more.
         self.LISTENERS = [listener]  # type: ignore[misc, list-item]
-        self._ends_with_its_terminal = ends_with_its_terminal
+        self._had_terminal = _has_terminal()
 
     def init_signals(self) -> None:
         hanging_up = signal.getsignal(signal.SIGHUP)
@@ -146,8 +146,8 @@ class _Master(Arbiter):
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def handle_hup(self) -> None:
-        """A terminal that closes ends what a developer ran in it; an operator asks for new processes so."""
-        if self._ends_with_its_terminal:
+        """Whoever sends this asks for new processes. A terminal that closes sends it too, and ends what ran in it."""
+        if self._had_terminal and not _has_terminal():
             self.handle_quit()
         else:
             super().handle_hup()
@@ -160,6 +160,14 @@ class _Master(Arbiter):
             return pid
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 class _DrainingServer(Server):

@@ -3,7 +3,8 @@
 import asyncio
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
+from time import monotonic
 
 import psycopg
 import structlog
@@ -94,22 +95,27 @@ class PostgresBroker:
 
     async def _look_at_server(self, connection: psycopg.AsyncConnection) -> None:
         """Learn how its channels are named, and whether it is one to listen to."""
-        row = await (await connection.execute(f"SELECT {TABLES}, pg_backend_pid()".encode())).fetchone()
-        assert row is not None
-        self._tables = f"@{row[0]}"
-        if row[1] != connection.pgconn.backend_pid:
+        self._tables = await _tables(connection)
+        row = await (await connection.execute("SELECT pg_backend_pid()")).fetchone()
+        if row != (connection.pgconn.backend_pid,):
             _logger.error("listening_through_pooler", advice=_POOLED)
-        await _check_primary(connection)
+
+    async def _look_again(self, connection: psycopg.AsyncConnection) -> None:
+        """Leave tables that a restore has replaced: events of the new ones are on other channels."""
+        if await _tables(connection) != self._tables:
+            raise psycopg.OperationalError("the tables have been replaced")
 
     async def _receive_all(self, connection: psycopg.AsyncConnection, receive: Receive) -> None:
+        looked_at = monotonic()
         with self._readable(connection):
             while True:
-                try:
+                with suppress(TimeoutError):
                     async with asyncio.timeout(_PROBE_SECONDS):
                         await self._work.wait()
-                except TimeoutError:
+                if monotonic() - looked_at >= _PROBE_SECONDS:
                     async with asyncio.timeout(_PROBE_SECONDS):
-                        await _check_primary(connection)
+                        await self._look_again(connection)
+                    looked_at = monotonic()
                 self._work.clear()
                 await self._apply(connection)
                 async for message in connection.notifies(timeout=0):
@@ -152,11 +158,12 @@ class PostgresBroker:
         self._metrics.broker_connected.set(connected)
 
 
-async def _check_primary(connection: psycopg.AsyncConnection) -> None:
-    """Leave a server that is a standby, since a failover: nothing is ever published there."""
-    row = await (await connection.execute("SELECT pg_is_in_recovery()")).fetchone()
-    if row is not None and row[0]:
+async def _tables(connection: psycopg.AsyncConnection) -> str:
+    """What channels end with. Leaves a server that is a standby, since a failover: nothing is ever published there."""
+    row = await (await connection.execute(f"SELECT pg_is_in_recovery(), {TABLES}".encode())).fetchone()
+    if row is None or row[0]:
         raise psycopg.OperationalError("the server is a standby")
+    return f"@{row[1]}"
 
 
 def _joined(first: asyncio.Future[None] | None, second: asyncio.Future[None] | None) -> asyncio.Future[None] | None:

@@ -1,7 +1,9 @@
 """How every connection to PostgreSQL is made, whatever the server, a pooler or the shell would have it be."""
 
+import asyncio
 import os
 from collections.abc import Mapping, Sequence
+from socket import SHUT_RDWR, socket
 from typing import Any
 
 import psycopg
@@ -42,6 +44,10 @@ _SET = """
     FROM unnest(%s::text[], %s::text[]) AS ours (name, wanted) JOIN pg_settings USING (name)
     WHERE source <> 'client' OR NOT %s
 """
+_PATIENCE = 15.0
+"""Seconds without any answer: more than a statement may take, which only a server that lives can end."""
+_FOR_EVER = 86_400.0
+"""The patience of whoever has an address that says how long a statement may take."""
 _PROCESS = "SELECT pg_backend_pid()"
 _READ_ONLY = (b"in_hot_standby", b"default_transaction_read_only")
 
@@ -56,6 +62,25 @@ def overrule_the_shell() -> None:
     os.environ.pop("PGGEQO", None)
 
 
+class BoundedConnection(psycopg.AsyncConnection[Any]):
+    """One that is given up when its server does not answer, as with one that is frozen or whose pooler waits for it."""
+
+    patience = 0.0
+
+    async def wait(self, *arguments: Any, **options: Any) -> Any:
+        timer = asyncio.get_running_loop().call_later(self.patience, _hang_up, self)
+        try:
+            return await super().wait(*arguments, **options)
+        finally:
+            timer.cancel()
+
+
+def _hang_up(connection: psycopg.AsyncConnection) -> None:
+    """Let whoever waits find the connection closed: a cancellation would wait for the server once more."""
+    with socket(fileno=os.dup(connection.fileno())) as link:
+        link.shutdown(SHUT_RDWR)
+
+
 async def connect(url: str, *, autocommit: bool = False) -> psycopg.AsyncConnection:
     """A connection whose session is as we need it.
 
@@ -63,7 +88,8 @@ async def connect(url: str, *, autocommit: bool = False) -> psycopg.AsyncConnect
         psycopg.Error: There is none to be had.
     """
     overrule_the_shell()
-    connection = await psycopg.AsyncConnection.connect(url, autocommit=True, **_options(url))
+    connection = await BoundedConnection.connect(url, autocommit=True, **_options(url))
+    connection.patience = _patience(url)
     try:
         if _is_another((await (await connection.execute(_PROCESS)).fetchone()), connection):
             connection.prepare_threshold = None  # the next statement may go to a server that has not prepared it
@@ -80,11 +106,15 @@ def connect_for_migrations(url: str) -> psycopg.Connection:
     """A blocking connection without a limit on how long a statement takes; raises psycopg.Error."""
     overrule_the_shell()
     connection = psycopg.connect(url, autocommit=True, **_options(url))
-    if is_pooled(connection):
-        connection.prepare_threshold = None
-    else:
-        connection.execute(_SET, _wanted(_MIGRATIONS, url))
-    connection.autocommit = False
+    try:
+        if is_pooled(connection):
+            connection.prepare_threshold = None
+        else:
+            connection.execute(_SET, _wanted(_MIGRATIONS, url))
+        connection.autocommit = False
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -95,13 +125,18 @@ def is_pooled(connection: psycopg.Connection) -> bool:
 
 def only_reads(connection: psycopg.AsyncConnection) -> bool:
     """Whether the server has said so, which it does by itself since PostgreSQL 14: a standby, or one that is full."""
-    told = () if connection.closed else map(connection.pgconn.parameter_status, _READ_ONLY)
-    return b"on" in told
+    if connection.closed or connection.prepare_threshold is None:  # a pooler says what it once heard
+        return False
+    return b"on" in map(connection.pgconn.parameter_status, _READ_ONLY)
 
 
 def _is_another(process: Any, connection: psycopg.Connection | psycopg.AsyncConnection) -> bool:
     """Whether statements go to another process than the one that let us in."""
     return bool(process != (connection.pgconn.backend_pid,))
+
+
+def _patience(url: str) -> float:
+    return _FOR_EVER if "statement_timeout" in str(conninfo_to_dict(url).get("options")) else _PATIENCE
 
 
 def _wanted(session: Mapping[str, str], url: str) -> Sequence[Any]:

@@ -5,54 +5,29 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, cast
 
-import psycopg
-from psycopg.errors import InsufficientPrivilege, UndefinedTable
 from pydantic_core import to_json
 from sqlalchemy import Executable, event
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, InternalError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from service.engine.foundation.cancellation import uninterrupted
 from service.engine.foundation.metrics import Metrics
-from service.engine.foundation.problems import Problem, Unavailable
+from service.engine.foundation.problems import Unavailable
 from service.engine.foundation.reporting import Trouble
 from service.engine.foundation.settings import Settings
 from service.engine.storage.connecting import connect, only_reads
+from service.engine.storage.failures import FAILURES, cause_of, is_of_connection, may_work_elsewhere, problem_of
 
 Row = Mapping[Any, Any]
 Session = AsyncSession
 """What `database.session()` gives, for the signatures of an application's own functions."""
 
-_OUTAGES = (OperationalError, InterfaceError, InternalError, PoolTimeoutError, OSError)
-
-_WHY = {"22001": "a text is too long", "22003": "a number is too large"} | dict.fromkeys(
-    ("22021", "22P05"), "a character is not one of its encoding"
-)
-"""What the database cannot hold, by SQLSTATE. Its own words could repeat what a client said."""
-_ENVIRONMENT = (UndefinedTable, InsufficientPrivilege)
-"""What whoever deploys has yet to do: no bug, and over when it is done."""
-_GOING_DOWN = {"57P01", "57P02", "57P03"}
-_NOT_BEGUN = {"25006", "26000", "42P05"}
-"""SQLSTATEs of statements that this connection's server did not begin, and another may: it only reads, or a pooler has
-changed it, with what was prepared there."""
-_REPLANNING = "RevalidateCachedQuery"
-"""Where PostgreSQL finds that a migration has changed what a prepared statement returns."""
-
-
-def _may_work_elsewhere(error: object) -> bool:
-    """Whether a statement was not begun, for a reason that another connection need not have."""
-    if not isinstance(error, psycopg.Error):
-        return False
-    return error.sqlstate in _NOT_BEGUN or error.diag.source_function == _REPLANNING
-
 
 def _leave_lost_servers(context: ExceptionContext) -> None:
-    """Keep no connection of one in a failover: SQLAlchemy drops all that the pool has on a disconnect."""
-    error = context.original_exception
-    if getattr(error, "sqlstate", None) in _GOING_DOWN or _may_work_elsewhere(error):
+    """SQLAlchemy drops every connection of the pool on a disconnect."""
+    if is_of_connection(context.original_exception):
         context.is_disconnect = True
 
 
@@ -123,7 +98,7 @@ class Database:
                 try:
                     return await self._execute(statement, parameters)
                 except DBAPIError as error:
-                    if not _may_work_elsewhere(error.orig):
+                    if not may_work_elsewhere(error.orig):
                         raise
                     return await self._execute(statement, parameters)
 
@@ -139,17 +114,14 @@ class Database:
             with self._metrics.database.time():
                 yield
             self._trouble.over()
-        except DataError as error:
-            raise Problem.cannot_be_stored(
-                _WHY.get(getattr(error.orig, "sqlstate", ""), "a value does not fit")
-            ) from error
-        except (*_OUTAGES, DBAPIError) as error:
-            known = isinstance(error, _OUTAGES) or error.connection_invalidated or isinstance(error.orig, _ENVIRONMENT)
-            if not known:
+        except FAILURES as error:
+            problem = problem_of(error)
+            if problem is None:
                 raise
-            self._metrics.database_unavailable.inc()
-            self._trouble.failed(getattr(error, "orig", None) or error)
-            raise Unavailable from error
+            if isinstance(problem, Unavailable):
+                self._metrics.database_unavailable.inc()
+                self._trouble.failed(cause_of(error))
+            raise problem from error
 
     def after_commit(self, session: AsyncSession, callback: Callable[[], None]) -> None:
         """Call `callback` once a `session` of this database has committed; never if it does not."""

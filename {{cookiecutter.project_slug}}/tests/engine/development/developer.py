@@ -26,7 +26,8 @@ class Run:
     def __init__(self, directory: Path, *, cold: bool = False, **variables: str) -> None:
         """`cold`: by a Python of its own from its first moment to its last, for what happens there."""
         self.directory = directory
-        self.port = int(variables.get("PORT") or free_port())
+        wanted = variables.get("PORT", "")
+        self.port = int(wanted) if wanted.isdecimal() else free_port()
         self.http = f"http://127.0.0.1:{self.port}"
         self._output = directory / f"output-{self.port}-{time.monotonic_ns()}"
         environment = plain_environment(**{"PORT": str(self.port), "DRAIN_SECONDS": "0"} | variables)

@@ -1,8 +1,10 @@
 """A stop ends well, whoever asks for it, when, and however often."""
 
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -14,7 +16,7 @@ from tests.engine.development.developer import Run, servers_in
 from tests.engine.development.terminal import CONTROL_C, Terminal
 from tests.engine.kit.commands import SECRET_KEY
 from tests.engine.kit.postgres import Address, Database
-from tests.engine.kit.running import free_port
+from tests.engine.kit.running import HOST, free_port
 from tests.engine.kit.waiting import wait_until
 
 ANY = signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT
@@ -53,11 +55,10 @@ def ask_until_it_is_gone(run: Run, *ways: signal.Signals) -> int:
     return run.ended()
 
 
-def handles_signals(run: Run) -> bool:
-    """Whether a stop signal would be met by a handler, as the kernel sees it."""
-    status = Path(f"/proc/{run.process.pid}/status").read_text()
-    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
-    return bool(int(caught.split()[1], 16) & 1 << signal.SIGTERM - 1)
+def is_listening(run: Run) -> bool:
+    with suppress(OSError), socket.create_connection((HOST, run.port), timeout=5):
+        return True
+    return False
 
 
 @pytest.mark.parametrize("ways", [(signal.SIGTERM,), ANY], ids=["again", "in every way"])
@@ -72,12 +73,11 @@ def test_more_of_them_in_the_last_moments_change_nothing(
     assert "Shutting down: Master" in service.output
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="how a process handles signals is asked of /proc")
-def test_before_it_serves_they_end_it_too(run: StartRun, shared: Database) -> None:
-    service = run(cold=True, ENVIRONMENT="production", SECRET_KEY=SECRET_KEY, DATABASE_URL=shared.url)
-    wait_until(lambda: handles_signals(service), "it handles signals")
-    assert "gunicorn" not in service.output
-    assert ask_until_it_is_gone(service, signal.SIGTERM) == 0
+def test_before_it_serves_they_end_it_too(run: StartRun) -> None:
+    with socket.create_server((HOST, 0)) as silent:  # a database that never answers
+        service = run(cold=True, DATABASE_URL=f"postgresql://{HOST}:{silent.getsockname()[1]}/x")
+        wait_until(lambda: is_listening(service), "it has begun")
+        assert ask_until_it_is_gone(service, signal.SIGTERM) == 0
     assert service.output == ""
 
 
@@ -128,6 +128,16 @@ def test_closing_the_terminal_ends_it(terminal: Callable[..., Terminal], home: P
     _, alive = psutil.wait_procs(processes, timeout=10)
     assert alive == []
     assert list(servers_in(home)) == []
+
+
+def test_the_same_signal_from_elsewhere_asks_for_new_processes(run: StartRun, shared: Database) -> None:
+    service = run(DATABASE_URL=shared.url).serves()
+    (old,) = service.workers()
+    service.send(signal.SIGHUP)
+    wait_until(lambda: [each.pid for each in service.workers()] not in ([old.pid], []), "there is another")
+    psutil.wait_procs([old], timeout=20)
+    wait_until(lambda: service.status("/readyz") == 200, "it is ready")
+    service.stop()
 
 
 def test_nohup_keeps_it_when_the_terminal_closes(

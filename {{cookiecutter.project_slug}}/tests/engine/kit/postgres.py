@@ -7,15 +7,18 @@ import signal
 import subprocess
 import tempfile
 import warnings
+from contextlib import AbstractContextManager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from urllib.parse import quote
 
 import psutil
 import psycopg
 from psycopg import sql
 
+from service.engine.application.variables import of_postgres
 from tests.engine.kit import warm
 from tests.engine.kit.commands import SECRET_KEY, plain_environment
 
@@ -104,12 +107,18 @@ def migrate(database: Database) -> None:
         assert command.wait(30) == 0, output.read_text()
 
 
+def _as_in_any_shell() -> AbstractContextManager[Any]:
+    """A locale that is not installed, or variables for another server, make no difference to this one."""
+    return mock.patch.dict(os.environ, of_postgres(), clear=True)
+
+
 class Cluster:
     """A PostgreSQL server that can be started, stopped and crashed, and keeps its address throughout."""
 
     def __init__(self, application: str) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="pg-"))
-        self._server = get_server(self.home / "data")
+        with _as_in_any_shell():
+            self._server = get_server(self.home / "data")
         with (self.home / "data" / "postgresql.conf").open("a") as configuration:
             configuration.write(CONFIGURATION)
         self.stop()
@@ -117,7 +126,8 @@ class Cluster:
         self.address = Address(str(self._server.get_postmaster_info().socket_dir), application)
 
     def start(self) -> None:
-        self._server.ensure_postgres_running()
+        with _as_in_any_shell():
+            self._server.ensure_postgres_running()
 
     def stop(self) -> None:
         """Stop as an operator does: every connection is ended, everything committed is kept."""

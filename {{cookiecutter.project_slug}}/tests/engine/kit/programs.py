@@ -5,8 +5,11 @@ import shutil
 
 import pytest
 
-INSTALL = {"chromium": "apt-get install chromium", "npm": "apt-get install npm"}
-ALIASES = {"chromium": ("chromium-browser", "google-chrome", "google-chrome-stable")}
+INSTALL = {name: f"apt-get install {name}" for name in ("chromium", "npm", "pgbouncer")}
+ALIASES = {
+    "chromium": ("chromium-browser", "google-chrome", "google-chrome-stable"),
+    "pgbouncer": ("/usr/sbin/pgbouncer",),
+}
 
 
 def find_program(name: str) -> str | None:

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import runpy
 import sys
+import warnings
 from functools import cache
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -89,4 +90,6 @@ def _run(module: str, arguments: tuple[str, ...], environment: dict[str, str], d
     os.dup2(stream, 2)
     sys.path[:0] = environment["PYTHONPATH"].split(os.pathsep)
     sys.argv = [module, *arguments]
+    warnings.simplefilter("error")  # as in the tests themselves
+    warnings.simplefilter("ignore", ResourceWarning)  # uvloop's, while it closes: where one is raised, it does not end
     runpy.run_module(module, run_name="__main__", alter_sys=True)
