@@ -67,7 +67,12 @@ class Connection(Generic[In, Out]):
             Problem: The user may not read the stream.
         """
         subscriptions = self._session.subscriptions
-        async with subscriptions.opened(stream) as subscription:
+        async with subscriptions.opened(stream, self._session) as subscription:
             await accept(self._session)
             subscriptions.follow(subscription, after)
             yield
+
+
+def session_of(connection: Connection[Any, Any]) -> WebSocketSession:
+    """What the engine knows of the client, for endpoints of its own."""
+    return connection._session  # noqa: SLF001

@@ -17,6 +17,7 @@ from websockets import datastructures, http11
 
 from service.engine.foundation.wire import Error
 from service.engine.link.handshake_refusal import refusal_of
+from service.engine.link.server_sent import TRANSPORT
 from service.engine.link.uvicorn_http_times import TimedHttpProtocol
 from service.engine.link.uvicorn_websocket import UvicornLink
 
@@ -87,6 +88,7 @@ class BoundedHttpProtocol(TimedHttpProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self.scope["extensions"] = {TRANSPORT: {"transport": self.transport}}
         self._around_body = self._head = 0
 
     def on_url(self, url: bytes) -> None:

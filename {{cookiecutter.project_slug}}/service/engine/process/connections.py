@@ -10,18 +10,22 @@ from service.engine.foundation.endings import Ending
 from service.engine.foundation.problems import Refusal
 from service.engine.foundation.settings import Settings
 from service.engine.foundation.wire import UserId
-from service.engine.link.heartbeat import Liveness
-from service.engine.link.inbox import Inbox
-from service.engine.link.link import Link
+from service.engine.link.heartbeat import Liveness, Outlet
 
 
 class OpenConnection(Protocol):
     """A connection, as far as the process's affairs with it go."""
 
     principal: Principal | None
-    inbox: Inbox
     liveness: Liveness
-    link: Link
+
+    @property
+    def link(self) -> Outlet:
+        """What carries it."""
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether we do not read what it says, because it says too much: its silence is no verdict."""
 
     @property
     def answers_pings(self) -> bool:
