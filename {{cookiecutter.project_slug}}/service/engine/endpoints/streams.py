@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Request, Response, Security
+from fastapi.responses import StreamingResponse
 from pydantic import create_model
 from starlette.types import Receive, Scope, Send
 
@@ -23,6 +24,12 @@ from service.engine.streams.stream import Stream, StreamKey
 
 _PREFIX = "/api/streams"
 _UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"description": "There is no stream of this name."}}
+_EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Events, until either side ends it.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+}
 _HEADERS = [
     (b"content-type", b"text/event-stream"),
     (b"connection", b"close"),  # whoever comes back may get to another process
@@ -51,8 +58,6 @@ def ways_of(streams: Sequence[Stream[Any]]) -> APIRouter:
 
 class EventStreamResponse(Response):
     """An answer that goes on until either side ends it."""
-
-    media_type = "text/event-stream"
 
     def __init__(self, runtime: _Runtime, key: StreamKey[Any], user: Principal, after: int | None) -> None:
         super().__init__()
@@ -104,8 +109,8 @@ def _add_events(router: APIRouter, stream: Stream[Any]) -> None:
 
     @router.get(
         f"{_PREFIX}/{stream.name}/events",
-        response_class=EventStreamResponse,
-        responses=_UNKNOWN,
+        response_class=StreamingResponse,
+        responses=_UNKNOWN | _EVENTS,
         summary=f"Server-sent events of {stream.name}",
         description=f"What came after a position, then what comes. {stream.rights}",
         name=f"events of {stream.name}",
