@@ -1,7 +1,7 @@
 """One client's connection, as an endpoint's author is given it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, TypeVar
 
 from service.engine.auth.principal import Principal
@@ -43,13 +43,13 @@ class Connection(Generic[In, Out]):
         """The user of the token; only on an authenticated connection."""
         return self.principal.user_id
 
-    async def serve(self, operation: Callable[[In], Awaitable[Out | None]] | None = None) -> None:
+    def serve(self, operation: Callable[[In], Awaitable[Out | None]] | None = None) -> Coroutine[Any, Any, None]:
         """Run `operation` for each message, one after the other, and send what it returns, until the client leaves.
 
         A `Problem` that it raises is sent as an error, and the connection goes on. An endpoint that takes no messages
         (`AuthenticatedConnection[Never, …]`) has no operation.
         """
-        await serve(self._session, operation)
+        return serve(self._session, operation)
 
     async def send(self, message: Out) -> None:
         """Send a message; waits while too much is waiting already, and gives up on a client that does not read."""
@@ -57,17 +57,33 @@ class Connection(Generic[In, Out]):
         self._session.push(frame_of(message))
         await self._session.drained()
 
-    @asynccontextmanager
-    async def subscribed(self, stream: StreamKey[Any], after: int | None = None) -> AsyncIterator[None]:
+    def subscribed(self, stream: StreamKey[Any], after: int | None = None) -> AbstractAsyncContextManager[None]:
         """Follow a stream in the block: first what came after the position `after`, if one is given, then live.
 
         The subscription is in place before the handshake is accepted: a client that is in misses nothing.
 
-        Raises:
+        Raises, where the block begins:
             Problem: The user may not read the stream.
         """
-        subscriptions = self._session.subscriptions
-        async with subscriptions.opened(stream) as subscription:
+        return _Subscribed(self._session, stream, after)
+
+
+class _Subscribed(AbstractAsyncContextManager[None]):
+    __slots__ = ("_after", "_session", "_subscription")
+
+    def __init__(self, session: WebSocketSession, stream: StreamKey[Any], after: int | None) -> None:
+        self._session = session
+        self._subscription = session.subscriptions.opened(stream)
+        self._after = after
+
+    async def __aenter__(self) -> None:
+        await self._subscription.__aenter__()
+        try:
             await accept(self._session)
-            subscriptions.follow(subscription, after)
-            yield
+        except BaseException:
+            await self._subscription.__aexit__()
+            raise
+        self._session.subscriptions.follow(self._subscription, self._after)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._subscription.__aexit__()

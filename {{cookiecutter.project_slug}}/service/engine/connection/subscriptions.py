@@ -1,10 +1,8 @@
 """The streams that one client follows."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from typing import Any, Protocol
+from contextlib import suppress
+from typing import Any, Protocol, Self
 
 from service.engine.auth.principal import Principal
 from service.engine.delivery.catch_up import catch_up
@@ -27,12 +25,34 @@ class Owner(Subscriber, Protocol):
     tasks: Tasks
 
 
-@dataclass(eq=False, slots=True)
-class _Subscription:
-    key: StreamKey[Any]
-    topic: Topic
-    catching_up: asyncio.Task[None] | None = None
-    ended: bool = False
+class Subscription:
+    """A block in which a client follows a stream. A generator would do it, for 2 KiB of each connection."""
+
+    __slots__ = ("_subscriptions", "_topic", "catching_up", "ended", "key")
+
+    def __init__(self, subscriptions: "Subscriptions", key: StreamKey[Any]) -> None:
+        self._subscriptions = subscriptions
+        self._topic: Topic | None = None
+        self.key = key
+        self.catching_up: asyncio.Task[None] | None = None
+        self.ended = False
+
+    @property
+    def topic(self) -> Topic:
+        assert self._topic is not None, "only in the block"
+        return self._topic
+
+    async def __aenter__(self) -> Self:
+        self._topic = self._subscriptions.begin(self)
+        try:
+            await self._subscriptions.prepare(self)
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._leave()
 
     def end(self, subscriber: str) -> None:
         self.ended = True
@@ -40,6 +60,10 @@ class _Subscription:
         self.topic.live.pop(subscriber, None)
         if self.catching_up is not None:
             self.catching_up.cancel()
+
+    def _leave(self) -> None:
+        self._subscriptions.finish(self)
+        self._topic = None
 
 
 class Subscriptions:
@@ -51,33 +75,44 @@ class Subscriptions:
         self._owner = owner
         self._hub = hub
         self._metrics = metrics
-        self._open: list[_Subscription] = []
+        self._open: list[Subscription] = []
 
-    @asynccontextmanager
-    async def opened(self, key: StreamKey[Any]) -> AsyncIterator[_Subscription]:
-        """A subscription that is in place but not sent anything yet: `follow` starts it.
+    def opened(self, key: StreamKey[Any]) -> Subscription:
+        """A subscription that is in place in the block but not sent anything yet: `follow` starts it.
 
         Its user is asked for once the topic is open, so that a right which ends later ends it.
 
-        Raises:
+        Raises, where the block begins:
             Problem: The user may not read the stream; `too_many_subscriptions`; `unavailable`.
         """
+        return Subscription(self, key)
+
+    def begin(self, subscription: Subscription) -> Topic:
+        """Hold the topic, and have it know us; raises Problem, `too_many_subscriptions`."""
         if len(self._open) >= _MOST:
             self._metrics.limits.labels("subscriptions").inc()
             raise Problem("too_many_subscriptions", f"A connection may follow {_MOST} streams.")
-        async with self._hub.joined(key) as topic:
-            subscription = _Subscription(key, topic)
-            self._open.append(subscription)
-            topic.subscribers[self._owner.id] = self._owner
-            try:
-                await self._prepare(subscription)
-                yield subscription
-            finally:
-                self._open.remove(subscription)
-                if not subscription.ended:
-                    subscription.end(self._owner.id)
+        topic = self._hub.join(subscription.key)
+        self._open.append(subscription)
+        topic.subscribers[self._owner.id] = self._owner
+        return topic
 
-    def follow(self, subscription: _Subscription, after: int | None) -> None:
+    async def prepare(self, subscription: Subscription) -> None:
+        """Wait until the topic is open, and ask whether the user may read it."""
+        if not subscription.topic.opened.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_OPEN_SECONDS):
+                    await subscription.topic.opened.wait()
+        await self._check(subscription.key, self._owner.principal)
+
+    def finish(self, subscription: Subscription) -> None:
+        """The block has ended."""
+        self._open.remove(subscription)
+        if not subscription.ended:
+            subscription.end(self._owner.id)
+        self._hub.leave(subscription.topic)
+
+    def follow(self, subscription: Subscription, after: int | None) -> None:
         """Send what came after the position `after`, if one is given, then what comes live."""
         if subscription.ended:
             return
@@ -105,13 +140,6 @@ class Subscriptions:
             except Problem:
                 found.append(subscription.key.name)
         return found
-
-    async def _prepare(self, subscription: _Subscription) -> None:
-        if not subscription.topic.opened.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_OPEN_SECONDS):
-                    await subscription.topic.opened.wait()
-        await self._check(subscription.key, self._owner.principal)
 
     async def _check(self, key: StreamKey[Any], principal: Principal | None) -> None:
         if principal is None:

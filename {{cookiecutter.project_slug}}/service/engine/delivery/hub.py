@@ -1,8 +1,8 @@
 """The topics of this process, and their way to the broker and the database."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -40,17 +40,16 @@ class Hub:
         self._asking = asyncio.Event()
         self._resumed = asyncio.Event()
 
-    @asynccontextmanager
-    async def joined(self, key: StreamKey[Any]) -> AsyncIterator[Topic]:
-        """The topic of a stream, kept while somebody is in the block; it may still be opening."""
+    def join(self, key: StreamKey[Any]) -> Topic:
+        """The topic of a stream, kept until whoever joined it leaves; it may still be opening."""
         topic = self._topics.get(key.name) or self._new_topic(self._streams.stored(key))
         topic.holders += 1
-        try:
-            yield topic
-        finally:
-            topic.holders -= 1
-            if not topic.holders:
-                self._forget(topic)
+        return topic
+
+    def leave(self, topic: Topic) -> None:
+        topic.holders -= 1
+        if not topic.holders:
+            self._forget(topic)
 
     def receive(self, name: str, payload: str) -> None:
         """Take an event from the broker."""

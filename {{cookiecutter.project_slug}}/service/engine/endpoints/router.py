@@ -1,9 +1,9 @@
 """How an endpoint is declared: `@router.websocket(path)` on a function whose first parameter is its connection."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from fastapi import APIRouter, Depends, WebSocket
@@ -13,9 +13,14 @@ from fastapi.params import Security
 from service.engine.auth.handshake import authenticate, check_origin
 from service.engine.connection.connection import Connection, In, Out
 from service.engine.connection.life import WebSocketSession, live
+from service.engine.endpoints.errors import refuse
 from service.engine.endpoints.parameters import connection_id, runtime_of
 from service.engine.endpoints.security import authenticated
+from service.engine.foundation.problems import Problem
 from service.engine.link.codec import Codec
+
+_DEPENDENCIES = ("fastapi_function_astack", "fastapi_inner_astack")
+"""Where FastAPI keeps those with `yield` that it has entered, the inner ones first."""
 
 Handler = Callable[..., Awaitable[None]]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -81,12 +86,34 @@ class Endpoints(APIRouter):
                 session.path, session.codec, session.required_scopes = path, codec, scopes
                 if session.principal is not None:
                     session.check_scopes(session.principal)
-                await live(session, handler, {**arguments, parameter: Connection(session)})
+                endpoint = partial(handler, **{**arguments, parameter: Connection(session)})
+                await session.link.run(_with_dependencies(session, endpoint))
 
             super(Endpoints, self).websocket(path, name, dependencies=rest)(run)
             return handler
 
         return declare
+
+
+def _with_dependencies(session: WebSocketSession, endpoint: Callable[[], Awaitable[None]]) -> Coroutine[Any, Any, None]:
+    """A connection's life, in those of its dependencies that `yield`: FastAPI would end them after the handshake."""
+    assert session.websocket is not None
+    scope = session.websocket.scope
+    of_function, of_request = [scope[name].pop_all() for name in _DEPENDENCIES]
+
+    async def living() -> None:
+        try:
+            async with of_request, of_function:
+                await live(session, endpoint, _raise)
+        except Problem as problem:
+            assert session.websocket is not None
+            await refuse(session.websocket, problem)
+
+    return living()
+
+
+async def _raise(_websocket: WebSocket, problem: Problem) -> None:
+    raise problem
 
 
 def _scopes_among(dependencies: Sequence[Dependency]) -> tuple[tuple[str, ...], list[Dependency]]:

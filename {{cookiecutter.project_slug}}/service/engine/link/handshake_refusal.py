@@ -1,15 +1,11 @@
-"""Why a request opens no WebSocket (RFC 6455 §4.2.1, RFC 9110 §7.8), and the answer of websockets in our form."""
+"""Why a request opens no WebSocket (RFC 6455 §4.2.1, RFC 9110 §7.8)."""
 
 import binascii
 from collections.abc import Iterator
-from http import HTTPStatus
 
-import websockets.datastructures
 from starlette.datastructures import Headers
-from websockets.http11 import Response
 
 from service.engine.foundation.problems import Refusal
-from service.engine.foundation.wire import Refused
 
 _ASKED_FOR = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
 _NO_UPGRADE = "This is a WebSocket endpoint, and the request came without {}: a proxy in between may have removed it."
@@ -59,14 +55,3 @@ def _is_key(keys: list[str]) -> bool:
         return len(keys) == 1 and len(binascii.a2b_base64(keys[0], strict_mode=True)) == 16
     except ValueError:
         return False
-
-
-def handshake_refusal(status: HTTPStatus | int, _text: str = "") -> Response:
-    """An answer in place of the one of websockets, which would quote the header at fault, which may hold a token."""
-    status = HTTPStatus(status)
-    code = "internal_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_handshake"
-    body = Refused(code=code, message=f"{status.phrase}.", close_code=1008).encode()
-    headers = websockets.datastructures.Headers(
-        {"Connection": "close", "Content-Type": "application/json", "Content-Length": str(len(body))}
-    )
-    return Response(status, status.phrase, headers, body)
