@@ -158,7 +158,7 @@ class ClientSession:
         self.scope.cancel()
 
     def forget(self) -> None:
-        """It is over. What leads in a circle back to it is left, so that all goes now, not when garbage is collected."""
+        """It is over. Without the circles that lead back to it, all goes now, not when garbage is collected."""
         del self.subscriptions, self.tasks
 
     def failed(self, error: BaseException) -> None:

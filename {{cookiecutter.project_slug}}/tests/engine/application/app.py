@@ -12,10 +12,7 @@ from tests.engine.application.settings import Settings
 application = Application(
     settings=Settings,
     streams=[ROOMS, LETTERS, CLUBS],
-    endpoints=[
-        *(module.router for module in (rooms, letters, clubs, profile, faulty, guests)),
-        guests.foreign,
-    ],
+    endpoints=[module.router for module in (rooms, letters, clubs, profile, faulty, guests)],
     migrations=Path(__file__).parent / "migrations",
     demo_path="/ws/rooms/1",
     demo_scopes=["letters:write"],

@@ -1,18 +1,18 @@
-"""A WebSocket route of somebody else's beside the engine, and dependencies that live as long as a connection."""
+"""An application of somebody else's beside the engine, and dependencies that live as long as a connection."""
 
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Depends, WebSocket, WebSocketException  # noqa: TID251 - what others do
+from fastapi import Depends, FastAPI, WebSocket, WebSocketException  # noqa: TID251 - what others do
 from fastapi.responses import PlainTextResponse
 
 from service.engine.endpoints.router import AnonymousConnection, Endpoints
 from service.engine.foundation.problems import Problem
 
 router = Endpoints()
-foreign = APIRouter()
+foreign = FastAPI()
 
 _greeting: ContextVar[str] = ContextVar("greeting", default="")
 _logger = structlog.get_logger(__name__)
@@ -49,7 +49,7 @@ async def refused_borrower(connection: AnonymousConnection[str | bytes, str | by
     raise Problem("no_use", f"It does not need what it was {lent}.", status=409)
 
 
-@foreign.websocket("/foreign/echo")
+@foreign.websocket("/echo")
 async def foreign_echo(websocket: WebSocket) -> None:
     """Does by hand what the engine would do for it."""
     await websocket.accept("v2" if "v2" in websocket.scope["subprotocols"] else None, [(b"x-foreign", b"yes")])
@@ -65,7 +65,7 @@ async def foreign_echo(websocket: WebSocket) -> None:
     _logger.warning("the foreign endpoint has seen the end", code=message["code"])
 
 
-@foreign.websocket("/foreign/refusal/{kind}")
+@foreign.websocket("/refusal/{kind}")
 async def foreign_refusal(websocket: WebSocket, kind: str) -> None:
     """Does not accept, in one of the ways there are."""
     match kind:
@@ -77,3 +77,6 @@ async def foreign_refusal(websocket: WebSocket, kind: str) -> None:
             raise WebSocketException(1008)
         case "bug":
             raise ValueError("a bug before the handshake")
+
+
+router.mount("/foreign", foreign)
