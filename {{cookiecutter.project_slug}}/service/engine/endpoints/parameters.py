@@ -34,6 +34,10 @@ def settings_of(connection: HTTPConnection, kind: type[S]) -> S:
     return settings
 
 
+async def _runtime(connection: HTTPConnection) -> _Runtime:
+    return runtime_of(connection)  # a function that is not `async` would be called in a thread
+
+
 async def _streams(connection: HTTPConnection) -> _Streams:
     origin = connection_id(connection) if isinstance(connection, WebSocket) else None
     return _Streams(runtime_of(connection).streams, origin)
@@ -43,7 +47,7 @@ async def _database(connection: HTTPConnection) -> _Database:
     return runtime_of(connection).database
 
 
-Runtime = Annotated[_Runtime, Depends(runtime_of)]
+Runtime = Annotated[_Runtime, Depends(_runtime)]
 Streams = Annotated[_Streams, Depends(_streams)]
 """Append to streams, look into their history, end a right to them."""
 Database = Annotated[_Database, Depends(_database)]

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
@@ -19,8 +20,8 @@ from service.engine.endpoints.security import authenticated
 from service.engine.foundation.problems import Problem
 from service.engine.link.codec import Codec
 
-_DEPENDENCIES = ("fastapi_function_astack", "fastapi_inner_astack")
-"""Where FastAPI keeps those with `yield` that it has entered, the inner ones first."""
+_DEPENDENCIES = ("fastapi_inner_astack", "fastapi_function_astack")
+"""Where FastAPI keeps those with `yield` that it has entered, the outer ones first."""
 
 Handler = Callable[..., Awaitable[None]]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,6 +40,9 @@ async def _authenticated(websocket: WebSocket) -> WebSocketSession:
     session.principal = await authenticate(websocket, runtime.tokens, runtime.tickets)
     return session
 
+
+SESSIONS = frozenset({_anybody, _authenticated})
+"""What an endpoint of the engine depends on."""
 
 AnonymousConnection = Annotated[Connection[In, Out], Depends(_anybody)]
 AuthenticatedConnection = Annotated[Connection[In, Out], Depends(_authenticated)]
@@ -87,7 +91,7 @@ class Endpoints(APIRouter):
                 if session.principal is not None:
                     session.check_scopes(session.principal)
                 endpoint = partial(handler, **{**arguments, parameter: Connection(session)})
-                await session.link.run(_with_dependencies(session, endpoint))
+                await session.link.run(_life(session, endpoint))
 
             super(Endpoints, self).websocket(path, name, dependencies=rest)(run)
             return handler
@@ -95,21 +99,25 @@ class Endpoints(APIRouter):
         return declare
 
 
-def _with_dependencies(session: WebSocketSession, endpoint: Callable[[], Awaitable[None]]) -> Coroutine[Any, Any, None]:
-    """A connection's life, in those of its dependencies that `yield`: FastAPI would end them after the handshake."""
+def _life(session: WebSocketSession, endpoint: Callable[[], Awaitable[None]]) -> Coroutine[Any, Any, None]:
     assert session.websocket is not None
     scope = session.websocket.scope
-    of_function, of_request = [scope[name].pop_all() for name in _DEPENDENCIES]
+    lent = [scope[name].pop_all() for name in _DEPENDENCIES if name in scope]
+    return _live_with(lent, session, endpoint) if lent else live(session, endpoint, refuse)
 
-    async def living() -> None:
-        try:
-            async with of_request, of_function:
-                await live(session, endpoint, _raise)
-        except Problem as problem:
-            assert session.websocket is not None
-            await refuse(session.websocket, problem)
 
-    return living()
+async def _live_with(
+    lent: Sequence[AsyncExitStack], session: WebSocketSession, endpoint: Callable[[], Awaitable[None]]
+) -> None:
+    """Live in the dependencies with `yield`: FastAPI would end them when the handshake's checks have returned."""
+    try:
+        async with AsyncExitStack() as stack:
+            for each in lent:
+                await stack.enter_async_context(each)
+            await live(session, endpoint, _raise)
+    except Problem as problem:
+        assert session.websocket is not None
+        await refuse(session.websocket, problem)
 
 
 async def _raise(_websocket: WebSocket, problem: Problem) -> None:
