@@ -262,7 +262,7 @@ def _spare_the_collector() -> None:
     """Let the garbage collector overlook what stays for ever, and look less often at what comes."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 10, 10)
+    gc.set_threshold(10_000, 100, 10)
 
 
 def _logger_class(settings: Settings) -> type[Logger]:

@@ -23,7 +23,9 @@ def runtime_of(connection: HTTPConnection) -> _Runtime:
 
 def connection_id(handshake: HTTPConnection) -> str:
     """What the connection of a handshake is, or will be, called."""
-    identity: str = handshake.scope.setdefault(_CONNECTION_ID, new_id())
+    if _CONNECTION_ID not in handshake.scope:
+        handshake.scope[_CONNECTION_ID] = new_id()
+    identity: str = handshake.scope[_CONNECTION_ID]
     return identity
 
 

@@ -140,8 +140,6 @@ class BoundedHttpProtocol(TimedHttpProtocol):
 
     def _upgrade_asked_for(self, rest: bytes) -> bytes:
         """Deal with a head that the parser stopped after; returns what it is to read next."""
-        self.parser = type(self.parser)(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         method, version = self.scope["method"], self.scope["http_version"]
         if refusal_of(method, version, Headers(raw=self.headers)) is None:
             self._is_handshake = True
@@ -149,6 +147,8 @@ class BoundedHttpProtocol(TimedHttpProtocol):
             if not self.unanswered:
                 self._hand_over()
             return b""
+        self.parser = type(self.parser)(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         shown = [header for header in self.headers if header[0] != b"upgrade"]
         self._withheld = tuple(header for header in self.headers if header[0] == b"upgrade")
         head = b"".join(b"%b: %b\r\n" % header for header in shown)
@@ -177,7 +177,8 @@ class BoundedHttpProtocol(TimedHttpProtocol):
 
     def _count(self, *parts: bytes, too_large: int) -> None:
         """Refuse a head that came in one piece, before the length of the piece is looked at."""
-        self._head += sum(map(len, parts))
+        for part in parts:
+            self._head += len(part)
         if self._head > _MOST_AROUND_BODY:
             raise _Unreadable(too_large)
 
