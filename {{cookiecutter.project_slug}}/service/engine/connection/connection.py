@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from service.engine.auth.principal import Principal
 from service.engine.connection.life import WebSocketSession, accept, serve
+from service.engine.connection.subscriptions import Subscription
 from service.engine.foundation.frames import frame_of
 from service.engine.foundation.wire import Message, UserId
 from service.engine.streams.stream import StreamKey
@@ -69,21 +70,33 @@ class Connection(Generic[In, Out]):
 
 
 class _Subscribed(AbstractAsyncContextManager[None]):
-    __slots__ = ("_after", "_session", "_subscription")
+    """The block of `subscribed`. A generator would do it, and hold a KiB of each connection."""
 
-    def __init__(self, session: WebSocketSession, stream: StreamKey[Any], after: int | None) -> None:
+    __slots__ = ("_after", "_key", "_session", "_subscription")
+
+    def __init__(self, session: WebSocketSession, key: StreamKey[Any], after: int | None) -> None:
         self._session = session
-        self._subscription = session.subscriptions.opened(stream)
+        self._key = key
         self._after = after
+        self._subscription: Subscription | None = None
 
     async def __aenter__(self) -> None:
-        await self._subscription.__aenter__()
+        subscriptions = self._session.subscriptions
+        subscription = self._subscription = subscriptions.begin(self._key, self._session)
         try:
+            await subscriptions.wait_open(subscription)
+            await subscriptions.check(subscription)
             await accept(self._session)
         except BaseException:
-            await self._subscription.__aexit__()
+            subscriptions.end(subscription)
             raise
-        self._session.subscriptions.follow(self._subscription, self._after)
+        subscriptions.follow(subscription, self._after)
 
     async def __aexit__(self, *_: object) -> None:
-        await self._subscription.__aexit__()
+        assert self._subscription is not None
+        self._session.subscriptions.end(self._subscription)
+
+
+def session_of(connection: Connection[Any, Any]) -> WebSocketSession:
+    """What the engine knows of the client, for endpoints of its own."""
+    return connection._session  # noqa: SLF001

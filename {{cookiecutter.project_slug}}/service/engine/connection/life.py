@@ -12,7 +12,9 @@ from service.engine.auth.handshake import SUBPROTOCOL, offered_subprotocols
 from service.engine.auth.tokens import unauthorized
 from service.engine.connection.session import ClientSession
 from service.engine.foundation import endings
+from service.engine.foundation.endings import Ending
 from service.engine.foundation.frames import frame_of
+from service.engine.foundation.metrics import Metrics
 from service.engine.foundation.problems import Problem, Unavailable
 from service.engine.foundation.wire import FromClient
 from service.engine.link.asgi import AsgiLink
@@ -58,7 +60,7 @@ async def live(session: WebSocketSession, endpoint: Callable[[], Awaitable[None]
             await session.link.finish()
             session.runtime.connections.discharge(session)
             if session.accepted:
-                _report(session, monotonic() - since)
+                report(session.ending, session.runtime.metrics, monotonic() - since)
             session.forget()
     except Problem as problem:
         assert session.websocket is not None
@@ -145,8 +147,8 @@ def _identity(session: WebSocketSession) -> dict[str, object]:
     return {"connection_id": session.id, "path": session.websocket.scope["path"][:256], **user}
 
 
-def _report(session: WebSocketSession, seconds: float) -> None:
-    ending = session.ending
-    session.runtime.metrics.closes.labels(endings.label(ending)).inc()
+def report(ending: Ending | None, metrics: Metrics, seconds: float) -> None:
+    """Log and count how a connection has ended."""
+    metrics.closes.labels(endings.label(ending)).inc()
     code, reason = (None, None) if ending is None else (ending.code, ending.reason)
     _logger.info("connection_closed", code=code, reason=reason, seconds=round(seconds, 1))

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Coroutine
+from operator import attrgetter
 from typing import Any
 
 import structlog
@@ -15,7 +16,18 @@ from service.engine.foundation.endings import Ending
 from service.engine.foundation.frames import Frame, frame_of
 from service.engine.foundation.problems import Problem, Unavailable, insufficient_scope
 from service.engine.foundation.tasks import Tasks
-from service.engine.foundation.wire import Authenticate, Authenticated, Error, Ping, Pong, Reconnect, UserId, utc
+from service.engine.foundation.wire import (
+    Authenticate,
+    Authenticated,
+    CaughtUp,
+    Error,
+    HistoryGap,
+    Ping,
+    Pong,
+    Reconnect,
+    UserId,
+    utc,
+)
 from service.engine.link.codec import BinaryNotAllowed, Codec, client_id_of
 from service.engine.link.heartbeat import Liveness
 from service.engine.link.inbox import Inbox
@@ -38,12 +50,13 @@ class ClientSession:
     """A client, from its handshake to its goodbye. None of its methods waits, but for `drained`."""
 
     __slots__ = (
-        "_bad_messages", "_bucket", "_reconnect",
-        "accepted", "busy", "codec", "ending", "id", "inbox", "link", "liveness", "path", "principal",
+        "_bad_messages", "_reconnect",
+        "accepted", "bucket", "busy", "codec", "ending", "id", "inbox", "link", "liveness", "path", "principal",
         "required_scopes", "runtime", "scope", "subscriptions", "tasks",
     )  # fmt: skip
 
     codec: Codec
+    form = attrgetter("frame")
 
     def __init__(self, runtime: Runtime, link: Link, connection_id: str | None = None) -> None:
         settings = runtime.settings
@@ -62,12 +75,16 @@ class ClientSession:
         self.subscriptions = Subscriptions(self, runtime.hub, runtime.metrics)
         self.tasks = Tasks(self.failed)
         self._reconnect: Reconnect | None = None
-        self._bucket = TokenBucket(settings.rate_limit, settings.rate_limit_burst)
+        self.bucket = TokenBucket(settings.rate_limit, settings.rate_limit_burst)
         self._bad_messages = 0
 
     @property
     def user_id(self) -> UserId | None:
         return self.principal.user_id if self.principal is not None else None
+
+    @property
+    def overloaded(self) -> bool:
+        return self.inbox.full
 
     @property
     def answers_pings(self) -> bool:
@@ -96,14 +113,23 @@ class ClientSession:
                 self.overflowed()
                 await asyncio.sleep(0)
 
-    def answer_problem(self, problem: Problem, client_id: str | None = None) -> None:
+    def answer_problem(self, problem: Problem, client_id: str | None = None, stream: str | None = None) -> None:
         """Say that a message was not processed, and why."""
         self.runtime.metrics.bad_messages.labels(problem.code).inc()
-        self.push(frame_of(problem.as_error(client_id=client_id)))
+        self.push(frame_of(problem.as_error(client_id=client_id, stream=stream)))
+
+    # What topics tell
+
+    def caught_up(self, stream: str, seq: int) -> None:  # noqa: ARG002 - it follows one
+        self.push(frame_of(CaughtUp(seq=seq)))
+
+    def fell_behind(self, stream: str, after: int, seq: int) -> None:  # noqa: ARG002
+        self.push(frame_of(HistoryGap(after=after, seq=seq)))
 
     def expel(self, stream: str) -> None:
-        if self.subscriptions.end(stream):
-            self.push(frame_of(Error(code="forbidden", message="You may not read this any longer.", stream=stream)))
+        if (subscription := self.subscriptions.find(stream)) is not None:
+            self.subscriptions.end(subscription)
+            self.push(frame_of(no_longer(stream)))
 
     # Ending
 
@@ -177,7 +203,7 @@ class ClientSession:
         self.runtime.metrics.messages_received += 1
         if self.ending is not None:
             return
-        if not self._bucket.take(now):
+        if not self.bucket.take(now):
             self.runtime.metrics.limits.labels("rate").inc()
             self.push(frame_of(Error(code="rate_limited", message=_RATE_LIMITED, client_id=client_id_of(data))))
             return
@@ -271,6 +297,11 @@ class ClientSession:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self.tasks.start(work)
+
+
+def no_longer(stream: str) -> Error:
+    """What is said to a client whose right to a stream has ended."""
+    return Error(code="forbidden", message="You may not read this any longer.", stream=stream)
 
 
 def new_id() -> str:

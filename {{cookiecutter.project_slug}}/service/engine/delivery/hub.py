@@ -41,7 +41,7 @@ class Hub:
         self._resumed = asyncio.Event()
 
     def join(self, key: StreamKey[Any]) -> Topic:
-        """The topic of a stream, kept until whoever joined it leaves; it may still be opening."""
+        """The topic of a stream, which may still be opening; kept until whoever joined has left."""
         topic = self._topics.get(key.name) or self._new_topic(self._streams.stored(key))
         topic.holders += 1
         return topic

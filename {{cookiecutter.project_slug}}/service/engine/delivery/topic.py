@@ -12,12 +12,11 @@ from typing import Any, Protocol
 import structlog
 
 from service.engine.foundation.backoff import Backoff
-from service.engine.foundation.frames import Frame
 from service.engine.foundation.metrics import Metrics
 from service.engine.foundation.problems import Unavailable
 from service.engine.foundation.tasks import Tasks
 from service.engine.foundation.wire import UserId
-from service.engine.streams.event import Event
+from service.engine.streams.event import Event, Form
 from service.engine.streams.stored import HISTORY_LIMIT, StoredStream
 
 _ON_ITS_WAY_SECONDS = 0.05
@@ -34,13 +33,24 @@ class Subscriber(Protocol):
     id: str
 
     @property
+    def form(self) -> Form:
+        """What it is sent of each event; of few kinds."""
+
+    @property
     def user_id(self) -> UserId | None:
         """Who it is, where that is known."""
 
-    def push(self, frame: Frame) -> None: ...
+    def push(self, encoded: Any) -> None:
+        """Send an event, in its form, as soon as it can be sent."""
 
     async def drained(self) -> None:
         """Return when it has read most of what it was sent."""
+
+    def caught_up(self, stream: str, seq: int) -> None:
+        """It was sent everything up to `seq`; what follows is live."""
+
+    def fell_behind(self, stream: str, after: int, seq: int) -> None:
+        """It was not sent what came after `after`, because that is too much; what follows `seq` is live."""
 
     def expel(self, stream: str) -> None:
         """Its user may not read the stream any longer: it is sent no more of it."""
@@ -59,7 +69,8 @@ class Topic:
         """How many subscriptions keep it."""
         self.subscribers: dict[str, Subscriber] = {}
         """All of them, those that are catching up too."""
-        self.live: dict[str, Subscriber] = {}
+        self._live: dict[Form, dict[str, Subscriber]] = {}
+        """Those that are sent what comes, by the form that they take."""
         self.position = 0
         self.opened = asyncio.Event()
         self._metrics = metrics
@@ -73,6 +84,18 @@ class Topic:
         self._wanted: list[int] = []
         self._repair: asyncio.Task[None] | None = None
         self._waiting: list[asyncio.Future[None]] = []
+
+    def add(self, subscriber: Subscriber) -> None:
+        """Count a subscriber that is sent nothing yet."""
+        self.subscribers[subscriber.id] = subscriber
+
+    def go_live(self, subscriber: Subscriber) -> None:
+        """Send a subscriber what comes from now on."""
+        self._live.setdefault(subscriber.form, {})[subscriber.id] = subscriber
+
+    def remove(self, subscriber: Subscriber) -> None:
+        self.subscribers.pop(subscriber.id, None)
+        self._live.get(subscriber.form, {}).pop(subscriber.id, None)
 
     def open(self, position: int) -> None:
         """Go live after `position`, or before the first event that came while nobody knew it."""
@@ -159,11 +182,12 @@ class Topic:
     def _deliver(self, event: Event) -> None:
         self._move_to(event.seq)
         self._remember(event)
-        frame = event.frame
-        origin = self.live.get(event.origin) if event.origin else None
-        for subscriber in self.live.values():
-            if subscriber is not origin:
-                subscriber.push(frame)
+        for form, subscribers in self._live.items():
+            encoded = form(event)
+            origin = subscribers.get(event.origin) if event.origin else None
+            for subscriber in subscribers.values():
+                if subscriber is not origin:
+                    subscriber.push(encoded)
 
     def _move_to(self, position: int) -> None:
         self.position = position

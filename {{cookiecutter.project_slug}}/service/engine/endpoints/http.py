@@ -5,6 +5,7 @@ Handshakes go another way where they can (`application.handshakes`), and have no
 
 import re
 from collections.abc import Awaitable
+from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -84,6 +85,10 @@ def has_host(scope: Scope) -> bool:
     return all(map(_HOST.fullmatch, hosts)) and (len(hosts) == 1 or (not hosts and scope["http_version"] == "1.0"))
 
 
+class _EnoughError(Exception):
+    """The head of an answer is all that was asked for, and the body may have no end."""
+
+
 class HeadAsGet:
     """ASGI middleware that answers HEAD wherever GET is answered (RFC 9110 §9.1), and does not wait for the body."""
 
@@ -99,10 +104,13 @@ class HeadAsGet:
             if message["type"] == "http.response.start":
                 await send(message)
                 await send({"type": "http.response.body"})
+            elif message.get("more_body"):
+                raise _EnoughError
 
         as_get = {**scope, "method": "GET"}
         try:
-            await self._app(as_get, receive, send_head)
+            with suppress(_EnoughError):
+                await self._app(as_get, receive, send_head)
         finally:
             scope["route"] = as_get.get("route")
 

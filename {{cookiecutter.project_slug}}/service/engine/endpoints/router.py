@@ -15,7 +15,7 @@ from service.engine.auth.handshake import authenticate, check_origin
 from service.engine.connection.connection import Connection, In, Out
 from service.engine.connection.life import WebSocketSession, live
 from service.engine.endpoints.errors import refuse
-from service.engine.endpoints.parameters import connection_id, runtime_of
+from service.engine.endpoints.parameters import ResumeAfter, connection_id, runtime_of
 from service.engine.endpoints.security import authenticated
 from service.engine.foundation.problems import Problem
 from service.engine.link.codec import Codec
@@ -58,6 +58,8 @@ class Endpoint:
     outgoing: Any
     authenticated: bool
     scopes: tuple[str, ...]
+    resumes: bool
+    """Whether it sends what was missed first."""
 
 
 class Endpoints(APIRouter):
@@ -76,9 +78,11 @@ class Endpoints(APIRouter):
     ) -> Callable[[F], F]:
         def declare(handler: F) -> F:
             parameter, incoming, outgoing = _connection_types(handler)
-            others = get_args(get_type_hints(handler, include_extras=True)[parameter])[1:]
+            hints = get_type_hints(handler, include_extras=True)
+            is_authenticated = Depends(_authenticated) in get_args(hints[parameter])[1:]
             scopes, rest = _scopes_among(dependencies or ())
-            endpoint = Endpoint(path, handler, incoming, outgoing, Depends(_authenticated) in others, scopes)
+            resumes = ResumeAfter in hints.values()
+            endpoint = Endpoint(path, handler, incoming, outgoing, is_authenticated, scopes, resumes)
             if scopes and not endpoint.authenticated:
                 raise TypeError(f"{handler.__name__} asks for a scope of anybody: declare an AuthenticatedConnection")
             self.declared.append(endpoint)

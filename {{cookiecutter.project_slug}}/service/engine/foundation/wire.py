@@ -86,6 +86,7 @@ Storable = AfterValidator(_without_nul)
 """For a text that PostgreSQL shall keep: `Annotated[str, StringConstraints(max_length=80), Storable]`."""
 
 StorableJson = Annotated[JsonValue, AfterValidator(lambda value: _storable(value))]  # noqa: PLW0108 - pydantic would pass `depth`
+StreamName = Annotated[str, StringConstraints(min_length=1, max_length=1024), Storable]
 ClientId = Annotated[str, StringConstraints(min_length=1, max_length=128), Storable]
 
 
@@ -167,12 +168,43 @@ class CaughtUp(Message):
     seq: int
 
 
-class HistoryGap(Message):
+class HistoryGap(Answer):
     """Too much was missed to send it here: fetch what came after `after` by HTTP. What follows is live."""
 
     type: Literal["history_gap"] = "history_gap"
+    stream: str | None = None
     after: int
     seq: int
+
+
+class Subscribe(FromClient):
+    """Follow a stream: first what came after the position `after`, if one is given, then what comes."""
+
+    type: Literal["subscribe"] = "subscribe"
+    stream: StreamName
+    after: Annotated[int, Field(ge=0, le=BIGGEST_INTEGER)] | None = None
+
+
+class Subscribed(Message):
+    """Everything missed has been sent; what follows is live. `seq` is the position of the stream's last event."""
+
+    type: Literal["subscribed"] = "subscribed"
+    stream: str
+    seq: int
+
+
+class Unsubscribe(FromClient):
+    """Follow a stream no longer."""
+
+    type: Literal["unsubscribe"] = "unsubscribe"
+    stream: StreamName
+
+
+class Unsubscribed(Message):
+    """Nothing more of the stream will be sent."""
+
+    type: Literal["unsubscribed"] = "unsubscribed"
+    stream: str
 
 
 class Error(Answer):

@@ -15,6 +15,7 @@ from starlette.datastructures import Headers
 
 from service.engine.foundation.wire import Error
 from service.engine.link.handshake_refusal import refusal_of
+from service.engine.link.server_sent import TRANSPORT
 from service.engine.link.socket_link import SocketLink
 from service.engine.link.upgrade import upgrade
 from service.engine.link.uvicorn_http_times import TimedHttpProtocol
@@ -88,6 +89,7 @@ class BoundedHttpProtocol(TimedHttpProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self.scope["extensions"] = {TRANSPORT: {"transport": self.transport}}
         self._around_body = self._head = 0
 
     def on_url(self, url: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from service.engine.auth.principal import Principal
@@ -9,18 +10,22 @@ from service.engine.foundation.endings import Ending
 from service.engine.foundation.problems import Refusal
 from service.engine.foundation.settings import Settings
 from service.engine.foundation.wire import UserId
-from service.engine.link.heartbeat import Liveness
-from service.engine.link.inbox import Inbox
-from service.engine.link.link import Link
+from service.engine.link.heartbeat import Liveness, Outlet
 
 
 class OpenConnection(Protocol):
     """A connection, as far as the process's affairs with it go."""
 
     principal: Principal | None
-    inbox: Inbox
     liveness: Liveness
-    link: Link
+
+    @property
+    def link(self) -> Outlet:
+        """What carries it."""
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether we do not read what it says, because it says too much: its silence is no verdict."""
 
     @property
     def answers_pings(self) -> bool:
@@ -70,6 +75,15 @@ class Connections:
                 raise Refusal(429, "too_many_connections", message, close_code=1013, headers={"Retry-After": "5"})
             self._of_user[user] += 1
         self._open.add(connection)
+
+    @contextmanager
+    def admitted(self, connection: OpenConnection) -> Iterator[None]:
+        """Count a connection while the block runs; raises Refusal as `admit` does."""
+        self.admit(connection)
+        try:
+            yield
+        finally:
+            self.discharge(connection)
 
     def discharge(self, connection: OpenConnection) -> None:
         """It has ended."""

@@ -77,7 +77,7 @@ class Rows(Generic[R]):
         decorated = self._decorated.get(name)
         return value if decorated is None else decorated.process_result_value(value, self._dialect)
 
-    def announced(self, payload: str) -> Announcement:
+    def announced(self, stream: str, payload: str) -> Announcement:
         """What a broker carried; raises ValueError if it is not what we publish."""
         carried = self._envelope.validate_json(payload)
         columns = carried.get("row")
@@ -87,11 +87,11 @@ class Rows(Generic[R]):
             return Announcement(carried.get("seq"), revoked=carried.get("revoked"))
         for name in self._decorated:
             columns[name] = self._read(name, columns[name])
-        event = self.event(self.of(columns))
+        event = self.event(stream, self.of(columns))
         return Announcement(event.seq, event)
 
-    def event(self, row: R) -> Event:
-        return Event(row.seq, self._stream.event.of(row), row.origin)
+    def event(self, stream: str, row: R) -> Event:
+        return Event(stream, row.seq, self._stream.event.of(row), row.origin)
 
 
 class StoredStream(Generic[R]):
@@ -106,7 +106,7 @@ class StoredStream(Generic[R]):
 
     def announced(self, payload: str) -> Announcement:
         """What a broker carried; raises ValueError if it is not what we publish."""
-        return self._rows.announced(payload)
+        return self._rows.announced(self.name, payload)
 
     async def read(self, after: int, limit: int) -> list[Event]:
         """The events after a position, oldest first. A row that makes no event is reported and left out.
@@ -117,7 +117,7 @@ class StoredStream(Generic[R]):
         events = []
         for row in await read_rows(self._database, self._rows, self.key, after, limit):
             try:
-                events.append(self._rows.event(row))
+                events.append(self._rows.event(self.name, row))
             except ValidationError as error:
                 self._metrics.unreadable_events.inc()
                 problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
