@@ -44,6 +44,7 @@ async def live(session: WebSocketSession, endpoint: Callable[[], Awaitable[None]
     """Live through one endpoint, whatever happens to it; `refuse` answers a handshake that is not accepted."""
     structlog.contextvars.bind_contextvars(**_identity(session))
     since = monotonic()
+    refusal = None
     try:
         session.runtime.connections.admit(session)
         try:
@@ -52,9 +53,9 @@ async def live(session: WebSocketSession, endpoint: Callable[[], Awaitable[None]
                 del endpoint  # and the arguments that it holds
                 await running
                 await accept(session)
-            _conclude(session)
+            refusal = _outcome(session)
         except Exception as error:
-            _conclude_failed(session, error)
+            refusal = _outcome_of(error, session)
         finally:
             session.tasks.cancel()
             await session.link.finish()
@@ -63,8 +64,10 @@ async def live(session: WebSocketSession, endpoint: Callable[[], Awaitable[None]
                 report(session.ending, session.runtime.metrics, monotonic() - since)
             session.forget()
     except Problem as problem:
+        refusal = problem
+    if refusal is not None:
         assert session.websocket is not None
-        await refuse(session.websocket, problem)
+        await refuse(session.websocket, refusal.with_traceback(None))  # which leads back here, in a circle
 
 
 async def accept(session: WebSocketSession) -> None:
@@ -110,25 +113,24 @@ async def serve(session: WebSocketSession, operation: Callable[[Any], Awaitable[
             session.end()
 
 
-def _conclude(session: WebSocketSession) -> None:
-    """The endpoint has returned, or was interrupted."""
+def _outcome(session: WebSocketSession) -> Problem | None:
+    """The endpoint has returned, or was interrupted. Returns why the handshake is refused, if it was not accepted."""
     if session.accepted:
         session.close(endings.NORMAL)
         session.say_ending()
     elif session.ending != _LOST:  # or the client did not wait
-        raise _refusal(session)
+        return _refusal(session)
+    return None
 
 
-def _conclude_failed(session: WebSocketSession, error: Exception) -> None:
-    """Raises: Problem, to be answered by HTTP: the handshake was not accepted."""
+def _outcome_of(error: Exception, session: WebSocketSession) -> Problem | None:
     if not isinstance(error, Problem):
         session.failed(error)
         error = Problem("internal_error", "Something went wrong here.", status=500)
     elif session.accepted:
         session.push(frame_of(error.as_error()))
         session.close(endings.UNAVAILABLE if isinstance(error, Unavailable) else endings.REFUSED)
-    if not session.accepted:
-        raise error from None
+    return None if session.accepted else error
 
 
 def _refusal(session: WebSocketSession) -> Problem:

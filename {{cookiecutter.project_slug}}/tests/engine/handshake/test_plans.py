@@ -7,6 +7,7 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import iter_route_contexts
 
+from service.engine.application import application
 from service.engine.application.application import Application
 from service.engine.endpoints.plan import plan_of
 from service.engine.endpoints.router import Endpoints
@@ -39,7 +40,9 @@ def app() -> FastAPI:
     later.mount("/plain/twice", FastAPI())
     later.websocket("/plain/{q}")(of_any)
     settings = Settings(database_url="postgresql://nobody@localhost:1/nothing", secret_key="x" * 32)
-    return Application(settings=Settings, endpoints=[router, guarded, later]).create(settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(application, "configure_logging", lambda _settings: None)  # it is this process's
+        return Application(settings=Settings, endpoints=[router, guarded, later]).create(settings)
 
 
 def scope_of(target: str, headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
