@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import structlog
 import uvicorn
 from uvicorn.server import ServerState
 
@@ -43,8 +44,14 @@ def without_collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(application, "configure_logging", lambda _settings: None)  # it is this process's
     gc.collect()
     gc.disable()
+    structlog.configure(processors=[_drop])  # what is printed keeps the frames of a traceback
     yield
+    structlog.reset_defaults()
     gc.enable()
+
+
+def _drop(_logger: Any, _method: str, _event: Any) -> Any:
+    raise structlog.DropEvent
 
 
 def left() -> list[Any]:
