@@ -15,7 +15,14 @@ from service.settings import Settings
 
 PostId = Annotated[Number, Path(ge=0, le=BIGGEST_INTEGER)]
 
-COMMENTS = Stream("comments/{post_id}", rows=CommentModel, event=Comment, once=("author_id", "client_id"))
+COMMENTS = Stream(
+    "comments/{post_id}",
+    rows=CommentModel,
+    event=Comment,
+    once=("author_id", "client_id"),
+    signals=True,
+    presence=True,
+)
 
 
 @COMMENTS.reader

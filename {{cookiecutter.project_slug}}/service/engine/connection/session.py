@@ -34,6 +34,7 @@ from service.engine.link.inbox import Inbox
 from service.engine.link.limits import TokenBucket
 from service.engine.link.link import Link
 from service.engine.process.runtime import Runtime
+from service.engine.streams.event import Passing
 
 _PONG = frame_of(Pong())
 _RATE_LIMITED = "Too many messages: this one was not processed."
@@ -125,6 +126,9 @@ class ClientSession:
 
     def fell_behind(self, stream: str, after: int, seq: int) -> None:  # noqa: ARG002
         self.push(frame_of(HistoryGap(after=after, seq=seq)))
+
+    def signalled(self, signal: Passing, origin: str) -> None:
+        """An endpoint says only what it has declared."""
 
     def expel(self, stream: str) -> None:
         if (subscription := self.subscriptions.find(stream)) is not None:
