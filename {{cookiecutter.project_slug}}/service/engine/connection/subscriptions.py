@@ -84,6 +84,8 @@ class Subscriptions:
 
     async def wait_open(self, subscription: Subscription) -> bool:
         """Wait for the topic, within bounds; returns whether it is open."""
+        if subscription.topic.opened.is_set():
+            return True
         try:
             async with asyncio.timeout(_OPEN_SECONDS):
                 await subscription.topic.opened.wait()
