@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 
 from service.engine.application.development import signs_with_own_key, with_secret_key
+from service.engine.application.handshakes import Handshakes
 from service.engine.auth.tokens import demo_tokens
 from service.engine.delivery.postgres import PostgresBroker
 from service.engine.delivery.valkey import ValkeyBroker
@@ -165,3 +166,4 @@ def _wrap(app: FastAPI, runtime: Runtime) -> None:
     app.add_middleware(LastAnswers, connections=runtime.connections)
     app.add_middleware(SafeHeaders, https=not runtime.settings.is_development)
     app.add_middleware(RequestLog, metrics=runtime.metrics)
+    app.add_middleware(Handshakes, https=not runtime.settings.is_development)

@@ -21,7 +21,7 @@ from service.engine.foundation.wire import CaughtUp, Error, HistoryGap, Message,
 from service.engine.link.heartbeat import Liveness
 from service.engine.link.server_sent import ServerSentLink
 from service.engine.process.runtime import Runtime
-from service.engine.streams.event import server_sent
+from service.engine.streams.event import Passing, server_sent
 from service.engine.streams.stream import StreamKey
 
 _Headers = Sequence[tuple[bytes, bytes]]
@@ -99,6 +99,10 @@ class EventStream:
 
     def fell_behind(self, stream: str, after: int, seq: int) -> None:  # noqa: ARG002
         self.say(HistoryGap(after=after, seq=seq))
+
+    def signalled(self, signal: Passing, origin: str) -> None:  # noqa: ARG002 - nobody signals here
+        if not self.link.congested:
+            self.push(signal.server_sent)
 
     def expel(self, stream: str) -> None:
         self.say(no_longer(stream))

@@ -1,7 +1,7 @@
 """The streams that one client follows."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -40,6 +40,7 @@ class Subscription:
     task: asyncio.Task[None] | None = None
     """What brings it to where it is live."""
     ended: bool = False
+    when_ended: Callable[[], None] | None = None
 
 
 class Subscriptions:
@@ -83,6 +84,8 @@ class Subscriptions:
 
     async def wait_open(self, subscription: Subscription) -> bool:
         """Wait for the topic, within bounds; returns whether it is open."""
+        if subscription.topic.opened.is_set():
+            return True
         try:
             async with asyncio.timeout(_OPEN_SECONDS):
                 await subscription.topic.opened.wait()
@@ -126,6 +129,8 @@ class Subscriptions:
             subscription.topic.remove(subscription.subscriber)
             if subscription.task is not None:
                 subscription.task.cancel()
+            if subscription.when_ended is not None:
+                subscription.when_ended()
             self._hub.leave(subscription.topic)
 
     def end_all(self) -> None:

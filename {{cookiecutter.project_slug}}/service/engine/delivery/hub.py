@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from service.engine.delivery.presence import Presence
 from service.engine.delivery.topic import Topic
 from service.engine.foundation.backoff import Backoff
 from service.engine.foundation.metrics import Metrics
@@ -27,8 +28,9 @@ _logger = structlog.get_logger(__name__)
 class Hub:
     """All topics of this process."""
 
-    def __init__(self, streams: DeclaredStreams, metrics: Metrics) -> None:
+    def __init__(self, streams: DeclaredStreams, presence: Presence, metrics: Metrics) -> None:
         self.database = streams.database
+        self._presence = presence
         self._streams = streams
         self._broker = streams.broker
         self._metrics = metrics
@@ -138,7 +140,7 @@ class Hub:
         _logger.error("delivery_failed", exc_info=error)
 
     def _new_topic(self, stream: StoredStream[Any]) -> Topic:
-        topic = self._topics[stream.name] = Topic(stream, self._repairs, self._metrics)
+        topic = self._topics[stream.name] = Topic(stream, self._presence, self._repairs, self._metrics)
         self._metrics.topics.inc()
         self._unopened.append(topic)
         self._wanted.set()

@@ -11,13 +11,14 @@ from typing import Any, Protocol
 
 import structlog
 
+from service.engine.delivery.presence import Presence
 from service.engine.foundation.backoff import Backoff
 from service.engine.foundation.metrics import Metrics
 from service.engine.foundation.problems import Unavailable
 from service.engine.foundation.tasks import Tasks
-from service.engine.foundation.wire import UserId
-from service.engine.streams.event import Event, Form
-from service.engine.streams.stored import HISTORY_LIMIT, StoredStream
+from service.engine.foundation.wire import Signal, UserId
+from service.engine.streams.event import Event, Form, Passing
+from service.engine.streams.stored import HISTORY_LIMIT, Signalled, StoredStream
 
 _ON_ITS_WAY_SECONDS = 0.05
 """How long we wait for an event that is known to be committed, before we read it from the table."""
@@ -52,6 +53,9 @@ class Subscriber(Protocol):
     def fell_behind(self, stream: str, after: int, seq: int) -> None:
         """It was not sent what came after `after`, because that is too much; what follows `seq` is live."""
 
+    def signalled(self, signal: Passing, origin: str) -> None:
+        """Somebody, on the connection `origin`, signals."""
+
     def expel(self, stream: str) -> None:
         """Its user may not read the stream any longer: it is sent no more of it."""
 
@@ -63,8 +67,9 @@ class Topic:
     stream's position has been read; what is published after that cannot be missed.
     """
 
-    def __init__(self, stream: StoredStream[Any], repairs: Tasks, metrics: Metrics) -> None:
+    def __init__(self, stream: StoredStream[Any], presence: Presence, repairs: Tasks, metrics: Metrics) -> None:
         self.stream = stream
+        self._presence = presence
         self.holders = 0
         """How many subscriptions keep it."""
         self.subscribers: dict[str, Subscriber] = {}
@@ -106,7 +111,7 @@ class Topic:
             self.repair()
 
     def receive(self, payload: str) -> None:
-        """Take what the broker carried: an event, for one too large to carry only its `seq`, or who must leave.
+        """Take what the broker carried: an event, for one too large only its `seq`, or what is no event.
 
         Raises:
             ValueError: It is none of these.
@@ -114,6 +119,10 @@ class Topic:
         announced = self.stream.announced(payload)
         if announced.revoked is not None:
             self._expel(announced.revoked)
+        if announced.presence is not None:
+            self._presence.receive(self.stream.name, announced.presence)
+        if announced.signal is not None:
+            self._pass_on(announced.signal)
         seq, event = announced.seq, announced.event
         if seq is None:
             return
@@ -174,6 +183,12 @@ class Topic:
         for subscriber in tuple(self.subscribers.values()):
             if str(subscriber.user_id) == user:
                 subscriber.expel(self.stream.name)
+
+    def _pass_on(self, signalled: Signalled) -> None:
+        signal = Passing(Signal(stream=self.stream.name, user_id=signalled["user"], data=signalled["data"]))
+        for subscribers in self._live.values():
+            for subscriber in subscribers.values():
+                subscriber.signalled(signal, signalled["origin"])
 
     def _deliver_in_turn(self) -> None:
         while (event := self._early.pop(self.position + 1, None)) is not None:

@@ -1,6 +1,6 @@
 """What every request and answer goes through: well-formed requests, a limit on bodies, headers that browsers obey.
 
-WebSockets pass through functions that are no coroutines, whose frames each connection would keep.
+Handshakes go another way where they can (`application.handshakes`), and have no use for most of it.
 """
 
 import re
@@ -42,6 +42,11 @@ class SafeHeaders:
         self._headers = {**_HEADERS, "Strict-Transport-Security": _HSTS} if https else _HEADERS
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return self._app(scope, receive, self.adding(send))
+
+    def adding(self, send: Send) -> Send:
+        """`send`, of answers with the headers."""
+
         async def add_headers(message: Message) -> None:
             if message["type"] in _ANSWERS:
                 headers = MutableHeaders(scope=message)
@@ -49,7 +54,7 @@ class SafeHeaders:
                     headers.setdefault(name, value)
             await send(message)
 
-        return self._app(scope, receive, add_headers)
+        return add_headers
 
 
 class WellFormed:
@@ -67,15 +72,15 @@ class WellFormed:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         app = self._app
         if scope["type"] != "lifespan":
-            if not _has_host(scope):
+            if not has_host(scope):
                 app = self._bad_request
             elif scope["path"].endswith("\n"):
                 app = self._not_found
         return app(scope, receive, send)
 
 
-def _has_host(scope: Scope) -> bool:
-    """RFC 9112 §3.2."""
+def has_host(scope: Scope) -> bool:
+    """Whether a request names its host as RFC 9112 §3.2 has it."""
     hosts = Headers(scope=scope).getlist("host")
     return all(map(_HOST.fullmatch, hosts)) and (len(hosts) == 1 or (not hosts and scope["http_version"] == "1.0"))
 

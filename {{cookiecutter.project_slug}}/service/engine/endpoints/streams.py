@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Request, Response, Security
 from fastapi.responses import StreamingResponse
-from pydantic import create_model
+from pydantic import BaseModel, create_model
 from starlette.types import Receive, Scope, Send
 
 from service.engine.auth.handshake import authenticate, check_origin
@@ -16,7 +16,7 @@ from service.engine.connection.event_stream import EventStream
 from service.engine.connection.session import new_id
 from service.engine.endpoints.parameters import After, Limit, ResumeAfter, Runtime, runtime_of
 from service.engine.endpoints.security import BEARER, CurrentUser
-from service.engine.foundation.wire import BIGGEST_INTEGER, Number
+from service.engine.foundation.wire import BIGGEST_INTEGER, Number, UserIdField
 from service.engine.link.server_sent import ServerSentLink
 from service.engine.process.runtime import Runtime as _Runtime
 from service.engine.streams.names import parameter_types
@@ -48,12 +48,21 @@ def ways_of(streams: Sequence[Stream[Any]]) -> APIRouter:
     for stream in streams:
         _add_history(router, stream)
         _add_events(router, stream)
+        if stream.presence:
+            _add_presence(router, stream)
 
     @router.get(f"{_PREFIX}/{{name:path}}", include_in_schema=False)
     async def other(name: str, _user: CurrentUser, runtime: Runtime) -> None:
         runtime.streams.names.key(f"{name}/")  # is none
 
     return router
+
+
+class Present(BaseModel):
+    """Who is there."""
+
+    users: list[UserIdField]
+    count: int
 
 
 class EventStreamResponse(Response):
@@ -123,6 +132,22 @@ def _add_events(router: APIRouter, stream: Stream[Any]) -> None:
         last_event_id: LastEventId = None,
     ) -> Response:
         return EventStreamResponse(runtime, key, user, after if last_event_id is None else last_event_id)
+
+
+def _add_presence(router: APIRouter, stream: Stream[Any]) -> None:
+    key_of = _key_of(stream)
+
+    @router.get(
+        f"{_PREFIX}/{stream.name}/presence",
+        responses=_UNKNOWN,
+        summary=f"Who is on {stream.name}",
+        description=f"At most 1,000 of them, and how many there are. {stream.rights}",
+        name=f"presence on {stream.name}",
+    )
+    async def presence(user: CurrentUser, key: Annotated[StreamKey[Any], Depends(key_of)], runtime: Runtime) -> Present:
+        await stream.check_reader(key, user, runtime.database)
+        found = await runtime.presence.listed(key.name)
+        return Present(users=found.users, count=found.count)
 
 
 async def _follower(request: Request, _: Annotated[Any, Security(BEARER)]) -> Principal:

@@ -178,11 +178,15 @@ class HistoryGap(Answer):
 
 
 class Subscribe(FromClient):
-    """Follow a stream: first what came after the position `after`, if one is given, then what comes."""
+    """Follow a stream: first what came after the position `after`, if one is given, then what comes.
+
+    With `presence` be there for others, and be told who else is.
+    """
 
     type: Literal["subscribe"] = "subscribe"
     stream: StreamName
     after: Annotated[int, Field(ge=0, le=BIGGEST_INTEGER)] | None = None
+    presence: bool = False
 
 
 class Subscribed(Message):
@@ -205,6 +209,48 @@ class Unsubscribed(Message):
 
     type: Literal["unsubscribed"] = "unsubscribed"
     stream: str
+
+
+class SendSignal(FromClient):
+    """Tell everybody else on a stream something that is not kept: at most once, and in no order with its events."""
+
+    type: Literal["signal"] = "signal"
+    stream: StreamName
+    data: dict[str, JsonValue]
+
+
+class Signal(Message):
+    """What somebody else on the stream signals. It is not stored, and comes at most once."""
+
+    type: Literal["signal"] = "signal"
+    stream: str
+    user_id: UserId
+    data: dict[str, JsonValue]
+
+
+class Presence(Message):
+    """Who is on the stream: at most 1,000 of them, and how many there are."""
+
+    type: Literal["presence"] = "presence"
+    stream: str
+    users: list[UserId]
+    count: int
+
+
+class Joined(Message):
+    """A user has come to the stream."""
+
+    type: Literal["joined"] = "joined"
+    stream: str
+    user_id: UserId
+
+
+class Left(Message):
+    """A user has left the stream."""
+
+    type: Literal["left"] = "left"
+    stream: str
+    user_id: UserId
 
 
 class Error(Answer):

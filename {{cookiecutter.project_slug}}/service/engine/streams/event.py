@@ -36,6 +36,21 @@ class Event:
         return server_sent(self.message, self.frame.payload, self.seq)
 
 
+class Passing:
+    """What is sent to whoever follows a stream, and not kept: in the same forms."""
+
+    def __init__(self, message: Message) -> None:
+        self.message = message
+
+    @cached_property
+    def frame(self) -> Frame:
+        return frame_of(self.message)
+
+    @cached_property
+    def server_sent(self) -> bytes:
+        return server_sent(self.message, self.frame.payload)
+
+
 Form = Callable[[Event], Any]
 """Which of its forms subscribers are sent."""
 

@@ -13,6 +13,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from typing_extensions import TypedDict
 
 from service.engine.foundation.metrics import Metrics
+from service.engine.foundation.wire import UserId
 from service.engine.storage.database import Database
 from service.engine.streams.event import Event
 from service.engine.streams.stream import R, Stream, StreamKey
@@ -27,13 +28,31 @@ _IN_JSON = (int, str, bool, float, datetime, date, UUID)
 _logger = structlog.get_logger(__name__)
 
 
+class Signalled(TypedDict):
+    """What one connection tells the others."""
+
+    user: UserId
+    origin: str
+    data: dict[str, Any]
+
+
+class PresenceChange(TypedDict):
+    """Who has come and gone, with the version that follows; without the names where they are too many."""
+
+    version: int
+    joined: NotRequired[list[str]]
+    left: NotRequired[list[str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """What a broker carried: that there is an event, the event itself if it was small, or that a right has ended."""
+    """What a broker carried: that there is an event, the event itself if it was small, or what is no event."""
 
     seq: int | None = None
     event: Event | None = None
     revoked: str | None = None
+    signal: Signalled | None = None
+    presence: PresenceChange | None = None
 
 
 class Rows(Generic[R]):
@@ -84,7 +103,7 @@ class Rows(Generic[R]):
         if columns is None:
             if not carried:
                 raise ValueError("neither an event nor a right")
-            return Announcement(carried.get("seq"), revoked=carried.get("revoked"))
+            return Announcement(**carried)
         for name in self._decorated:
             columns[name] = self._read(name, columns[name])
         event = self.event(stream, self.of(columns))
@@ -150,7 +169,13 @@ def _envelope(columns: Mapping[str, Any]) -> TypeAdapter[Any]:
     row: Any = TypedDict("row", {name: kind | None for name, kind in columns.items()})  # type: ignore[misc]
     envelope: Any = TypedDict(
         "envelope",
-        {"seq": NotRequired[Annotated[int, Strict()]], "row": NotRequired[row], "revoked": NotRequired[str]},
+        {
+            "seq": NotRequired[Annotated[int, Strict()]],
+            "row": NotRequired[row],
+            "revoked": NotRequired[str],
+            "signal": NotRequired[Signalled],
+            "presence": NotRequired[PresenceChange],
+        },
     )
     return TypeAdapter(with_config(ConfigDict(extra="forbid"))(envelope))
 

@@ -39,13 +39,26 @@ class Stream(Generic[R]):
     - `rows`: the table that keeps its events.
     - `event`: what subscribers are sent, made of a row by `Message.of`.
     - `once`: columns that say which rows are the same: of those in one stream only the first is stored.
+    - `signals`: whether subscribers may tell each other what is not stored: who is typing, where a cursor is.
+    - `presence`: whether subscribers may ask who is there.
     """
 
-    def __init__(self, name: str, *, rows: type[R], event: type[Message], once: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        rows: type[R],
+        event: type[Message],
+        once: Sequence[str] = (),
+        signals: bool = False,
+        presence: bool = False,
+    ) -> None:
         self.name = name
         self.rows = rows
         self.event = event
         self.once = tuple(once)
+        self.signals = signals
+        self.presence = presence
         self.parameters: tuple[str, ...] = tuple(_PARAMETER.findall(name))
         self._reader: Reader | None = None
         self._reader_wants: frozenset[str] = frozenset()

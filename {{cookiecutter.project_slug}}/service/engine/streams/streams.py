@@ -110,6 +110,11 @@ class Streams:
             broker.publish(key.name, found[PAYLOAD])
         return self._declared.rows(key).complete(row, append.given, found)
 
+    async def check_reader(self, key: StreamKey[Any], user: Principal) -> None:
+        """Raise Problem if `user` may not read a stream: for who may write where they may read."""
+        self._declared.rows(key)
+        await key.stream.check_reader(key, user, self._declared.database)
+
     async def history(
         self, key: StreamKey[R], user: Principal, after: int = 0, limit: int = 100
     ) -> tuple[list[R], int]:
