@@ -76,6 +76,18 @@ async def test_each_level_that_is_not_kept_is_one_line_and_the_run_fails(service
     ], run.output
 
 
+@pytest.mark.parametrize("scenario", ["streams", "sse"])
+async def test_many_streams_and_server_sent_events_are_measured_and_lose_nothing(
+    service: Service, tmp_path: Path, scenario: str
+) -> None:
+    options = ["--host", service.http, "--users", "40", "--spawn-rate", "40", "--run-time", "4s"]
+    run = await load(tmp_path, SCENARIOS / f"{scenario}.py", *options)
+    assert (run.code, run.breaches) == (0, []), run.output
+    expected = {f"{scenario} {measure}" for measure in ("connect", "delivery", "stored")}
+    assert expected <= run.counts().keys()
+    assert run.counts()[f"{scenario} delivery"] > 38
+
+
 async def test_shapes_spread_the_users_over_the_time() -> None:
     program = """
 from loadtests.engine.shapes import ramp, spike, steps
