@@ -44,6 +44,10 @@ EXAMPLE = [
     "loadtests/scenarios/smoke.toml",
     "loadtests/scenarios/soak.py",
     "loadtests/scenarios/soak.toml",
+    "loadtests/scenarios/sse.py",
+    "loadtests/scenarios/sse.toml",
+    "loadtests/scenarios/streams.py",
+    "loadtests/scenarios/streams.toml",
 ]
 BLANK = Path(".blank")
 

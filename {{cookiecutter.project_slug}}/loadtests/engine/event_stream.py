@@ -9,7 +9,7 @@ from loadtests.engine.follower import Follower
 from loadtests.engine.websocket import Closed, Refused, WebSocket
 
 _SILENCE_SECONDS = 90
-"""More than two heartbeats, which are comments."""
+"""More than two heartbeats, which are lines with a colon."""
 _RESTARTING = 1012
 
 

@@ -35,7 +35,7 @@ def declarations(document: dict[str, Any]) -> str:
 
 
 def _declared(name: str, schema: Schema) -> Iterator[str]:
-    yield from _comment(schema, "")
+    yield from _description(schema, "")
     if "properties" not in schema:
         yield f"export type {name} = {_type(schema)};"
         return
@@ -47,12 +47,12 @@ def _declared(name: str, schema: Schema) -> Iterator[str]:
 def _fields(schema: Schema, indent: str) -> Iterator[str]:
     required = schema.get("required", [])
     for name, field in schema["properties"].items():
-        yield from _comment(field, indent)
+        yield from _description(field, indent)
         key = name if _NAME.fullmatch(name) else json.dumps(name)
         yield f"{indent}{key}{'' if name in required else '?'}: {_type(field)};"
 
 
-def _comment(schema: Schema, indent: str) -> Iterator[str]:
+def _description(schema: Schema, indent: str) -> Iterator[str]:
     if description := schema.get("description"):
         text = " ".join(description.split()).replace("*/", "*\\/")
         yield f"{indent}/** {text} */"
@@ -96,7 +96,7 @@ def _object(schema: Schema) -> str:
 
 
 def _bare(schema: Schema) -> Schema:
-    """Its properties without what would be comments in the middle of a line."""
+    """Its properties without descriptions, which have no place in the middle of a line."""
     return {
         name: {key: value for key, value in field.items() if key != "description"}
         for name, field in schema["properties"].items()

@@ -10,7 +10,7 @@ import { ask, bearer, given, jitter, Problem } from "./client-protocol.js";
  * @property {() => string} address  Where the stream is read on, from its present position.
  * @property {string | (() => string | Promise<string>)} [token]
  * @property {() => Promise<string>} [ticket]
- * @property {number} silence  Milliseconds after which an answer that brings nothing is dead: heartbeats are comments.
+ * @property {number} silence  Milliseconds after which an answer that brings nothing is dead: a heartbeat is a line with a colon.
  * @property {number} patience  How long it may take to begin.
  * @property {number} backoff
  * @property {(direction: "in", text: string) => void} [onFrame]
@@ -61,6 +61,7 @@ export class Events {
   async #open() {
     this.#answer?.abort();
     const answer = (this.#answer = new AbortController());
+    this.#heardAt = Date.now();
     this.#waiting = false;
     this.#delay = undefined;
     this.#options.onState({ name: "connecting" });

@@ -174,7 +174,7 @@ export class Live {
 
   /**
    * Follows a stream.
-   * @param {string} stream  Its name, `comments/7`.
+   * @param {string} stream  Its name, `rooms/7`.
    * @param {SubscriptionOptions} [options]
    * @returns {Subscription}
    */
