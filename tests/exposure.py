@@ -8,7 +8,7 @@ Resources = dict[str, list[dict[str, Any]]]
 # Actions that AWS offers for no single resource.
 FOR_ANY_RESOURCE = {"ecr:GetAuthorizationToken", "ecs:DescribeTaskDefinition", "ecs:RegisterTaskDefinition"}
 # What may manage whole services: `terraform apply`, behind an approval.
-MANAGERS = {"apply-staging", "apply-production"}
+MANAGERS = {"apply-staging", "apply-production", "-plan", "plan-staging", "plan-production"}
 
 
 def by_type(root_module: dict[str, Any]) -> Resources:
@@ -138,7 +138,7 @@ def assert_no_role_may_do_everything(resources: Resources) -> None:
                 assert set(actions) <= FOR_ANY_RESOURCE, (role, statement)
 
 
-def assert_only_this_repository_is_trusted(resources: Resources, repository: str) -> None:
+def assert_only_this_repository_is_trusted(resources: Resources, subject_start: str) -> None:
     for role in resources["aws_iam_role"]:
         for statement in statements(role["assume_role_policy"]):
             (kind,) = statement["Principal"]
@@ -151,10 +151,16 @@ def assert_only_this_repository_is_trusted(resources: Resources, repository: str
             assert list(conditions) == ["StringEquals"]
             assert equal["token.actions.githubusercontent.com:aud"] == "sts.amazonaws.com"
             subject = equal["token.actions.githubusercontent.com:sub"]
-            assert subject.startswith(f"repo:{repository}:")
+            assert subject.startswith(subject_start)
             assert "*" not in subject
             if role["name"].endswith(("-deploy", "-apply-staging", "-apply-production")):
                 assert ":environment:" in subject
+
+
+def assert_roles_are_for_aws_itself(resources: Resources) -> None:
+    """GitHub's are made by infra/bootstrap, where no environment can change whom they trust."""
+    for role in resources["aws_iam_role"]:
+        assert [list(each["Principal"]) for each in statements(role["assume_role_policy"])] == [["Service"]]
 
 
 def assert_roles_are_bounded(resources: Resources) -> None:

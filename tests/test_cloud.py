@@ -10,7 +10,7 @@ import pytest
 
 from tests import exposure
 from tests.bakery import bake
-from tests.cloud import ACCOUNT, REGION, Cloud, Terraform, simulated_cloud
+from tests.cloud import ACCOUNT, GITHUB_IDS, REGION, Cloud, Terraform, simulated_cloud
 from tests.exposure import by_type
 
 pytestmark = [pytest.mark.needs("terraform")]
@@ -46,11 +46,12 @@ def test_the_life_of_an_environment(template: Path, tmp_path: Path, life: str) -
         cloud.make_zone("example.com")
         bootstrap = Terraform(project / "infra" / "bootstrap", cloud.environment)
         bootstrap.run("init", "-input=false", "-lockfile=readonly")
-        bootstrap.run("apply", "-input=false", "-auto-approve")
-        assert "No changes." in bootstrap.run("plan", "-input=false", "-detailed-exitcode")
-        assert "prevent_destroy" in bootstrap.attempt("destroy", "-input=false", "-auto-approve").stderr
+        ids = [f"-var={each}" for each in GITHUB_IDS]
+        bootstrap.run("apply", "-input=false", "-auto-approve", *ids)
+        assert "No changes." in bootstrap.run("plan", "-input=false", "-detailed-exitcode", *ids)
+        assert "prevent_destroy" in bootstrap.attempt("destroy", "-input=false", "-auto-approve", *ids).stderr
 
-        state = {"bucket": f"{PROJECT}-terraform-state-{ACCOUNT}", "key": "staging.tfstate", "region": REGION}
+        state = {"bucket": f"{PROJECT}-staging-tfstate-{ACCOUNT}", "key": "staging.tfstate", "region": REGION}
         infra = Terraform(project / "infra", cloud.environment)
         settings = [f"-backend-config={name}={value}" for name, value in state.items()]
         infra.run("init", "-input=false", "-lockfile=readonly", *settings)
@@ -67,8 +68,7 @@ def test_the_life_of_an_environment(template: Path, tmp_path: Path, life: str) -
         exposure.assert_roles_are_bounded(resources)
         shared = by_type(json.loads(bootstrap.run("show", "-json"))["values"]["root_module"])
         exposure.assert_no_role_may_do_everything(shared)
-        for some in (resources, shared):
-            exposure.assert_only_this_repository_is_trusted(some, f"example/{PROJECT}")
+        exposure.assert_roles_are_for_aws_itself(resources)
 
         # A deployment moves what Terraform must leave alone.
         digest = cloud.push_image(PROJECT, "900d")

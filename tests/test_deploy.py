@@ -21,7 +21,7 @@ from tests.test_project import free_port, wait_for
 
 NAME = f"{PROJECT}-staging"
 REPOSITORY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{PROJECT}"
-STATE = f"{PROJECT}-terraform-state-{ACCOUNT}"
+STATE = f"{PROJECT}-staging-tfstate-{ACCOUNT}"
 LOCK = "staging.tfstate.tflock"
 KEY = "0123456789abcdef" * 4
 AUTHOR = ["-c", "user.name=Ann", "-c", "user.email=ann@example.com"]
@@ -115,6 +115,7 @@ def make_site(cloud: Cloud, project: Path, url: str) -> Site:
         "service": NAME,
         "container": "service",
         "task_definition": pattern,
+        "image_account": ACCOUNT,
         "image_repository": REPOSITORY,
         "subnets": [subnet],
         "security_groups": [group],
@@ -279,7 +280,10 @@ def small(idle: Site, tmp_path: Path) -> Path:
     (infra / "main.tf").write_text('terraform {\n  backend "s3" {\n    use_lockfile = true\n  }\n}\n')
     (infra / "output.tf").write_text('output "dashboard" {\n  value = "of staging"\n}\n')
     (infra / "bootstrap").mkdir()
-    (infra / "bootstrap" / "output.tf").write_text('output "bucket" {\n  value = "of all"\n}\n')
+    shutil.copy(idle.project / "infra" / "bootstrap" / "terraform.tfvars", infra / "bootstrap")
+    (infra / "bootstrap" / "output.tf").write_text(
+        'variable "environments" {\n  default = []\n}\noutput "bucket" {\n  value = "of all"\n}\n'
+    )
     shutil.copy(idle.project / ".gitignore", infra.parent)
     for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "First"]):
         subprocess.run(["git", *AUTHOR, *command], cwd=infra.parent, check=True)
@@ -321,6 +325,55 @@ def test_any_command_of_terraform_runs_on_the_right_state(idle: Site, small: Pat
     assert terraform("staging", "output", "-raw", "dashboard") == "of staging"
     assert terraform("bootstrap", "output", "-raw", "bucket") == "of all"
     assert deployment(small, idle.cloud, "terraform", "staging", "output", "nothing").returncode == 1
+
+
+def bootstrap(
+    small: Path, cloud: Cloud, programs: Path, *arguments: str, gh: str | None
+) -> subprocess.CompletedProcess[str]:
+    """`make bootstrap` on a machine where GitHub's program answers this, or is not there."""
+    programs.mkdir(exist_ok=True)
+    for name in ("terraform", "git"):
+        if not (programs / name).exists():
+            (programs / name).symlink_to(str(shutil.which(name)))
+    if gh is not None:
+        (programs / "gh").write_text(f"#!/bin/sh\nprintf '%s' '{gh}'\n")
+        (programs / "gh").chmod(0o755)
+    environment = {**cloud.environment, "PATH": str(programs) + ":/bin", "TF_CLI_ARGS_apply": "-auto-approve"}
+    return subprocess.run(
+        [sys.executable, "-m", "infra.deploy", "bootstrap", *arguments],
+        cwd=small,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.needs("terraform")
+def test_bootstrap_asks_github_for_the_ids_once(idle: Site, small: Path, tmp_path: Path) -> None:
+    answers = small / "infra" / "bootstrap" / "terraform.tfvars"
+    programs = tmp_path / "programs"
+    refused = bootstrap(small, idle.cloud, programs, gh="")
+    assert refused.returncode == 1
+    assert f"the ids of example/{PROJECT} are missing" in refused.stderr
+    assert f"gh api repos/example/{PROJECT} --jq" in refused.stderr
+
+    ids = "github_owner_id      = 12\ngithub_repository_id = 34\n"
+    first_time = bootstrap(small, idle.cloud, programs, "staging", gh=ids)
+    assert first_time.returncode == 0, first_time.stderr
+    assert answers.read_text().endswith(ids)
+    backend = small / "infra" / "bootstrap" / "backend.tf"
+    assert 'backend "local"' in backend.read_text()
+
+    # What the real configuration would have made.
+    location = {"LocationConstraint": REGION}
+    bucket = f"{PROJECT}-bootstrap-tfstate-{ACCOUNT}"
+    idle.cloud.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=location)
+    again = bootstrap(small, idle.cloud, programs, "staging", gh="")
+    assert again.returncode == 0, again.stderr
+    assert 'backend "s3"' in backend.read_text()
+    assert idle.cloud.client("s3").list_objects_v2(Bucket=bucket)["Contents"][0]["Key"] == "bootstrap.tfstate"
 
 
 @pytest.mark.needs("terraform")

@@ -123,7 +123,7 @@ def test_the_service_reports_what_alarms_and_scaling_look_at(project: Path) -> N
     staging = (project / "infra" / "staging.tfvars").read_text()
     project_name = re.search(r'^name = "(.*)"', (project / "pyproject.toml").read_text(), re.MULTILINE)
     assert project_name is not None
-    assert f'project           = "{project_name[1]}"' in staging
+    assert f'project     = "{project_name[1]}"' in staging
 
 
 def test_every_metric_line_is_in_the_embedded_metric_format(project: Path) -> None:
@@ -315,7 +315,7 @@ def test_production_as_planned(production: Resources) -> None:
     exposure.assert_tls(production)
     exposure.assert_everything_is_encrypted(production)
     exposure.assert_nothing_secret_is_known(production)
-    exposure.assert_only_this_repository_is_trusted(production, "example/live-service")
+    exposure.assert_roles_are_for_aws_itself(production)
     exposure.assert_roles_are_bounded(production)
     assert production["aws_wafv2_web_acl_association"]
     assert production["aws_db_instance"][0]["multi_az"]

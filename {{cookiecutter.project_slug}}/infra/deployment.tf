@@ -12,6 +12,7 @@ resource "aws_ssm_parameter" "deployment" {
     service          = aws_ecs_service.main.name
     container        = local.container
     task_definition  = aws_ecs_task_definition.service.arn
+    image_account    = local.image_account
     image_repository = local.image_repository
     subnets          = [for subnet in aws_subnet.private : subnet.id]
     security_groups  = [aws_security_group.tasks.id]

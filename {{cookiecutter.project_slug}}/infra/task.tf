@@ -99,7 +99,7 @@ resource "aws_ecs_task_definition" "service" {
       cpu         = local.watcher.cpu
       memory      = local.watcher.memory
       command     = ["python", "-c", file("${path.module}/watcher.py")]
-      environment = [{ name = "AWS_ENDPOINT_URL", value = "https://ecs.${var.aws_region}.${data.aws_partition.current.dns_suffix}" }]
+      environment = [{ name = "AWS_ENDPOINT_URL", value = "https://ecs.${var.aws_region}.${local.dns_suffix}" }]
     }),
   ])
 }

@@ -28,19 +28,20 @@ variable "aws_region" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z]{2}(-[a-z]+){1,2}-[1-9]$", var.aws_region))
+    condition     = can(regex("^[a-z]{2,5}(-[a-z]+){1,3}-[1-9]$", var.aws_region))
     error_message = "aws_region must be a region such as eu-central-1."
   }
 }
 
-variable "github_repository" {
-  description = "The repository whose workflows may deploy this environment, as owner/name."
+variable "image_account" {
+  description = "The account whose registry the images are in, where it is another: staging's, for production. Empty: this one."
   type        = string
+  default     = ""
   nullable    = false
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$", var.github_repository))
-    error_message = "github_repository must be owner/name, without wildcards: it decides who may deploy."
+    condition     = var.image_account == "" || can(regex("^[0-9]{12}$", var.image_account))
+    error_message = "image_account must be empty or the number of an AWS account, of 12 digits."
   }
 }
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.deploy import database_password, image, secret_key, terraform
+from infra.deploy import bootstrap, database_password, image, secret_key, terraform
 from infra.deploy.environment import ENVIRONMENTS, DeploymentError, Environment
 from infra.deploy.lock import state_lock
 from infra.deploy.rollout import Rollout
@@ -55,8 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="what follows `terraform`")
     command.set_defaults(run=_terraform)
 
-    bootstrap = commands.add_parser("bootstrap", help="make what all environments of an account share")
-    bootstrap.set_defaults(run=_bootstrap)
+    account = commands.add_parser("bootstrap", help="make what all environments of an account share")
+    account.add_argument("environments", nargs="*", metavar="ENVIRONMENT", help="those that live in it (both)")
+    account.set_defaults(run=_bootstrap)
     return parser
 
 
@@ -122,7 +123,7 @@ def _apply(arguments: argparse.Namespace) -> None:
 
 def _terraform(arguments: argparse.Namespace) -> None:
     if arguments.environment == "bootstrap":
-        terraform.run_on_bootstrap(arguments.arguments)
+        bootstrap.run(arguments.arguments)
     else:
         terraform.run(_environment(arguments), arguments.arguments)
 
@@ -131,8 +132,8 @@ def _secret_key(arguments: argparse.Namespace) -> None:
     secret_key.rotate(_environment(arguments), arguments.step)
 
 
-def _bootstrap(_arguments: argparse.Namespace) -> None:
-    terraform.bootstrap()
+def _bootstrap(arguments: argparse.Namespace) -> None:
+    bootstrap.bootstrap(arguments.environments)
 
 
 def _environment(arguments: argparse.Namespace) -> Environment:

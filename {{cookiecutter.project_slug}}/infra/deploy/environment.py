@@ -27,6 +27,7 @@ class Deployment:
     service: str
     container: str
     task_definition: str
+    image_account: str
     image_repository: str
     subnets: list[str]
     security_groups: list[str]
@@ -65,7 +66,7 @@ class Environment:
 
     @property
     def state_bucket(self) -> str:
-        return f"{self.project}-terraform-state-{self.account}"
+        return f"{self.project}-{self.name}-tfstate-{self.account}"
 
     @property
     def state_key(self) -> str:

@@ -5,10 +5,9 @@ mock_provider "aws" {
 }
 
 variables {
-  project           = "live-service"
-  environment       = "staging"
-  aws_region        = "eu-central-1"
-  github_repository = "example/live-service"
+  project     = "live-service"
+  environment = "staging"
+  aws_region  = "eu-central-1"
 }
 
 run "without_a_domain_there_is_plain_http_and_nothing_to_certify" {
@@ -123,14 +122,4 @@ run "keys_cannot_be_fetched_without_a_way_to_the_internet" {
   }
 
   expect_failures = [var.nat_gateways]
-}
-
-run "a_repository_with_a_wildcard_is_refused" {
-  command = plan
-
-  variables {
-    github_repository = "example/*"
-  }
-
-  expect_failures = [var.github_repository]
 }
