@@ -197,6 +197,18 @@ def test_an_image_that_does_not_become_stable_is_rolled_back(
     assert not idle.is_locked()
 
 
+@pytest.mark.parametrize("digest", ["bad0", "dead", "0001"], ids=["ECS goes back first", "we go back", "no answer"])
+def test_a_first_deployment_that_fails_leaves_no_task_behind(idle: Site, digest: str) -> None:
+    """ECS alone would go on starting tasks of an image that does not exist."""
+    options = [] if digest == "0001" else ["--without-smoke-test"]
+    refused = idle.deploy(idle.cloud.push_image(PROJECT, digest), *options)
+    assert refused.returncode == 1
+    assert "Nothing ran before, so nothing runs now: the service is back at 0 tasks." in refused.stderr
+    assert "Rolled back" not in refused.stderr
+    assert idle.service()["desiredCount"] == 0
+    assert not idle.is_locked()
+
+
 def test_an_image_that_does_not_serve_is_rolled_back(idle: Site, first: str) -> None:
     refused = idle.deploy(idle.cloud.push_image(PROJECT, "0002"))
     assert refused.returncode == 1
@@ -290,17 +302,26 @@ def small(idle: Site, tmp_path: Path) -> Path:
     return infra.parent
 
 
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, architecture: str = "amd64") -> Path:
+    """A docker that writes down what it is asked for, and where that was no push, it worked."""
+    program, asked = tmp_path / "bin" / "docker", tmp_path / "asked"
+    program.parent.mkdir()
+    program.write_text(
+        f'#!/bin/sh\necho "$@" >> {asked}\ncase $1 in\nimage) echo {architecture};;\npush) exit 9;;\nesac\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    return asked
+
+
 def test_the_image_of_a_commit_is_built_once(
     idle: Site, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    docker = tmp_path / "bin" / "docker"
-    docker.parent.mkdir()
-    docker.write_text("#!/bin/sh\nexit 9\n")
-    docker.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{docker.parent}:{os.environ['PATH']}")
+    asked = docker(tmp_path, monkeypatch)
     commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=small, text=True).strip()
 
     assert deployment(small, idle.cloud, "image", "staging").returncode == 9
+    assert f"--platform linux/amd64 --load --provenance false --tag {REPOSITORY}:{commit} ." in asked.read_text()
     digest = idle.cloud.push_image(PROJECT, "0001", tag=commit)
     for environment in ("staging", "production"):
         found = deployment(small, idle.cloud, "image", environment)
@@ -311,6 +332,28 @@ def test_the_image_of_a_commit_is_built_once(
     refused = deployment(small, idle.cloud, "image", "staging")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "commit first" in refused.stderr
+
+
+def test_the_image_that_was_tested_is_the_one_that_is_pushed(
+    idle: Site, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = docker(tmp_path, monkeypatch)
+    (small / "image.tar").touch()  # what was downloaded
+    assert deployment(small, idle.cloud, "image", "staging", "--loaded", "service:ci").returncode == 9
+    lines = asked.read_text().splitlines()
+    assert lines[0].startswith(f"tag service:ci {REPOSITORY}:")
+    assert not [line for line in lines if line.startswith("buildx")]
+    assert lines[-1].startswith(f"push --quiet {REPOSITORY}:")
+
+
+def test_an_image_for_other_machines_is_not_pushed(
+    idle: Site, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = docker(tmp_path, monkeypatch, "arm64")
+    refused = deployment(small, idle.cloud, "image", "staging", "--loaded", "service:ci")
+    assert refused.returncode == 1
+    assert "the image is for arm64, and staging runs on amd64" in refused.stderr
+    assert "push" not in asked.read_text()
 
 
 @pytest.mark.needs("terraform")
@@ -325,6 +368,43 @@ def test_any_command_of_terraform_runs_on_the_right_state(idle: Site, small: Pat
     assert terraform("staging", "output", "-raw", "dashboard") == "of staging"
     assert terraform("bootstrap", "output", "-raw", "bucket") == "of all"
     assert deployment(small, idle.cloud, "terraform", "staging", "output", "nothing").returncode == 1
+
+
+@pytest.mark.needs("terraform")
+def test_what_was_approved_is_what_is_applied(idle: Site, small: Path) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return deployment(small, idle.cloud, *arguments)
+
+    kept = run("plan", "staging", "--keep", "17")
+    assert kept.returncode == 0, kept.stderr
+    (small / "infra" / "staging.tfplan").unlink()  # another job applies it
+    applied = run("apply", "staging", "--kept", "17")
+    assert applied.returncode == 0, applied.stderr
+    assert run("terraform", "staging", "output", "-raw", "dashboard").stdout == "of staging"
+
+    stale = run("apply", "staging", "--kept", "17")
+    assert stale.returncode == 1
+    assert "staging has changed since the plan was made, so nothing was done: plan again" in stale.stderr
+    missing = run("apply", "staging", "--kept", "18")
+    assert missing.returncode == 1
+    assert "there is no plan 18 of staging" in missing.stderr
+    assert missing.stderr.splitlines()[-1].count("error") == 1
+
+
+def test_a_state_that_could_not_be_written_says_where_it_is(
+    idle: Site, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terraform = tmp_path / "bin" / "terraform"
+    terraform.parent.mkdir()
+    terraform.write_text(
+        f'#!/bin/sh\ncase "$*" in *apply*) touch {small}/infra/errored.tfstate; echo Failed >&2; exit 1;; esac\n'
+    )
+    terraform.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{terraform.parent}:{os.environ['PATH']}")
+    refused = deployment(small, idle.cloud, "apply", "staging")
+    assert refused.returncode == 1
+    assert "Failed\n" in refused.stderr
+    assert 'make terraform ENV=staging ARGS="state push errored.tfstate"' in refused.stderr
 
 
 def bootstrap(

@@ -40,11 +40,17 @@ def _parser() -> argparse.ArgumentParser:
     deploy.add_argument("--without-smoke-test", action="store_true", help="do not connect after the rollout")
     _waiting(deploy)
 
-    _command(commands, "image", _image, "build and push the image of this commit; prints its digest")
-    _command(commands, "plan", _plan, "show what Terraform would change").add_argument(
+    _command(commands, "image", _image, "build and push the image of this commit; prints its digest").add_argument(
+        "--loaded", metavar="NAME", help="push this image, which Docker has and which was tested, instead of building"
+    )
+    plan = _command(commands, "plan", _plan, "show what Terraform would change")
+    plan.add_argument(
         "--read-only", action="store_true", help="neither lock the state nor keep the plan: for pull requests"
     )
-    _command(commands, "apply", _apply, "do what the last plan showed")
+    plan.add_argument("--keep", metavar="NAME", help="keep the plan next to the state, without locking that")
+    _command(commands, "apply", _apply, "do what the last plan showed").add_argument(
+        "--kept", metavar="NAME", help="or one that was kept"
+    )
 
     rotation = _command(commands, "secret-key", _secret_key, "take one step of a rotation of SECRET_KEY")
     rotation.add_argument("step", choices=secret_key.STEPS)
@@ -87,6 +93,8 @@ def _deploy(arguments: argparse.Namespace) -> None:
         digest = chosen or rollout.digest()
         secret_key.make_if_missing(environment)
         database_password.keep(environment)
+        if arguments.without_smoke_test:
+            environment.say("warning: without a smoke test, nobody looks whether the new tasks serve a client")
         token = None if arguments.without_smoke_test else token_for(environment)
         before = rollout.running()
         definition = rollout.register(digest)
@@ -96,8 +104,7 @@ def _deploy(arguments: argparse.Namespace) -> None:
             try:
                 smoke_test(environment, token)
             except DeploymentError as problem:
-                rollout.go_back(before)
-                raise DeploymentError(f"{problem}. Rolled back.") from None
+                raise DeploymentError(f"{problem}. {rollout.go_back(before)}") from None
     environment.say(f"{environment.name} runs {digest}")
 
 
@@ -109,16 +116,22 @@ def _rotate_database(arguments: argparse.Namespace) -> None:
 
 
 def _image(arguments: argparse.Namespace) -> None:
-    print(image.publish(_environment(arguments)))
+    print(image.publish(_environment(arguments), arguments.loaded))
 
 
 def _plan(arguments: argparse.Namespace) -> None:
     environment = _environment(arguments)
-    terraform.plan(environment, "-lock=false" if arguments.read_only else terraform.keep_plan(environment))
+    options = ["-lock=false"] if arguments.read_only or arguments.keep else []
+    terraform.plan(environment, *options, *([] if arguments.read_only else [terraform.keep_plan(environment)]))
+    if arguments.keep:
+        terraform.keep(environment, arguments.keep)
 
 
 def _apply(arguments: argparse.Namespace) -> None:
-    terraform.apply(_environment(arguments))
+    environment = _environment(arguments)
+    if arguments.kept:
+        terraform.fetch(environment, arguments.kept)
+    terraform.apply(environment)
 
 
 def _terraform(arguments: argparse.Namespace) -> None:

@@ -57,6 +57,11 @@ class Environment:
     def region(self) -> str:
         return self._answers["aws_region"]
 
+    @property
+    def architecture(self) -> str:
+        """What its tasks run on, as images call it."""
+        return "arm64" if self._answers.get("architecture") == "ARM64" else "amd64"
+
     def client(self, service: str) -> Any:
         return boto3.client(service, region_name=self.region)
 
