@@ -47,7 +47,7 @@ def assert_only_named_paths_reach_tasks(resources: Resources, pages: bool) -> No
         for condition in rule["condition"]
         for path in condition["path_pattern"][0]["values"]
     }
-    assert {"/ws/*", "/api/*", "/healthz"} <= paths
+    assert {"/ws/*", "/api/*", "/healthz", "/client.js"} <= paths
     assert ("/" in paths) is pages
     assert not paths & {"/*", "*", "/metrics", "/readyz"}
     for listener in resources["aws_lb_listener"]:
@@ -67,6 +67,9 @@ def assert_everything_is_encrypted(resources: Resources) -> None:
     assert database["storage_encrypted"]
     assert database["manage_master_user_password"]
     assert not database.get("password")
+    (rotation,) = resources["aws_secretsmanager_secret_rotation"]
+    assert rotation["rotation_rules"][0]["automatically_after_days"] == 365
+    assert rotation["rotate_immediately"] is False
     (parameters,) = resources["aws_db_parameter_group"]
     assert {"rds.force_ssl": "1"}.items() <= {each["name"]: each["value"] for each in parameters["parameter"]}.items()
     for valkey in resources.get("aws_elasticache_replication_group", []):
@@ -88,7 +91,9 @@ def assert_what_was_checked_is_what_runs(resources: Resources) -> None:
     settings = {each["name"]: each["value"] for each in service["environment"]}
     heartbeat = int(settings["HEARTBEAT_INTERVAL"]) + int(settings["HEARTBEAT_TIMEOUT"])
     drain, most = int(settings["DRAIN_SECONDS"]), int(settings["MAX_CONNECTIONS"])
-    assert resources["aws_lb"][0]["idle_timeout"] > heartbeat
+    assert int(settings["KEEP_ALIVE"]) > resources["aws_lb"][0]["idle_timeout"] > heartbeat
+    public = [each["cidr_block"] for each in resources["aws_subnet"] if "public" in each["tags"]["Name"]]
+    assert sorted(settings["FORWARDED_ALLOW_IPS"].split(",")) == sorted(public)
     assert service["stopTimeout"] > drain + 5
     assert int(resources["aws_lb_target_group"][0]["deregistration_delay"]) > drain + 20
     (files,) = service["ulimits"]

@@ -17,7 +17,15 @@ pytestmark = [pytest.mark.needs("terraform")]
 
 PROJECT = "live-service"
 LIVES = {
-    "with a domain, Valkey, firewall and pages": {"valkey": "true", "requests_per_address": "1000"},
+    "with a domain, Valkey, firewall and pages": {
+        "valkey": "true",
+        "requests_per_address": "1000",
+        "ipv6": "true",
+        "spot": "true",
+        "ecs_exec": "true",
+        "architecture": "ARM64",
+        "scheduled_tasks": '{morning={schedule="cron(30 7 ? * MON-FRI *)",min=2,max=4}}',
+    },
     "without any of them, and without NAT gateways": {
         "domain_name": "",
         "hosted_zone_name": "",

@@ -94,7 +94,8 @@ def test_the_load_balancer_lets_through_what_clients_need_and_no_more(project: P
     assert {"/healthz", "/readyz", "/metrics", "/style.css", "/ws/ping", "/api/tickets"} <= routes
     assert ("/" in routes) is pages
     kept_inside = {"/readyz", "/metrics"}
-    documents = {route for route in routes if not route.startswith(("/ws/", "/api/", "/healthz"))} - kept_inside
+    needed = ("/ws/", "/api/", "/healthz", "/client.js")
+    documents = {route for route in routes if not route.startswith(needed)} - kept_inside
     assert let_through == routes - kept_inside - (set() if pages else documents)
 
 
@@ -111,6 +112,7 @@ def test_the_service_reports_what_alarms_and_scaling_look_at(project: Path) -> N
     names = dict(re.findall(r'^(\w+) = "(\w+)"', code, re.MULTILINE))
     metrics = (project / "infra" / "metrics.tf").read_text()
     spoken = dict(re.findall(r'(\w+) += "(\w+)"', metrics))
+    assert f'"Name": "{spoken.pop("blind")}"' in (project / "infra" / "watcher.py").read_text()
     assert spoken == {
         "namespace": names["NAMESPACE"],
         "connections": names["CONNECTIONS"],
@@ -165,7 +167,7 @@ def test_every_alarm_has_its_page_in_the_runbook(project: Path) -> None:
     alarms = (project / "infra" / "alarms.tf").read_text()
     names = re.findall(r"^ +([a-z0-9-]+) = \{\n +says", alarms, re.MULTILINE)
     headings = re.findall(r"^#+ ([a-z0-9-]+)$", (project / "docs" / "operations.md").read_text(), re.MULTILINE)
-    assert len(names) == 12
+    assert len(names) == 13
     assert sorted(names) == sorted(headings)
 
 

@@ -80,9 +80,8 @@ data "aws_iam_policy_document" "deploy" {
     resources = [aws_secretsmanager_secret.secret_key.arn]
   }
 
-  # RDS would change the password every seven days, and running tasks know the old one.
   statement {
-    sid       = "KeepTheDatabasePassword"
+    sid       = "ChangeTheDatabasePassword"
     actions   = ["secretsmanager:DescribeSecret", "secretsmanager:RotateSecret"]
     resources = [aws_db_instance.main.master_user_secret[0].secret_arn]
   }

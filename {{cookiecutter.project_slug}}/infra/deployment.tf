@@ -20,7 +20,6 @@ resource "aws_ssm_parameter" "deployment" {
     log_group        = aws_cloudwatch_log_group.service.name
     secret_key       = var.jwks_url == "" ? aws_secretsmanager_secret.secret_key.arn : ""
     database_secret  = aws_db_instance.main.master_user_secret[0].secret_arn
-    password_days    = var.database_password_days
     url              = "${local.tls ? "https" : "http"}://${local.host}"
     subject_type     = var.jwt_subject_type
     rollout_seconds  = 600 + var.deregistration_delay + var.stop_timeout

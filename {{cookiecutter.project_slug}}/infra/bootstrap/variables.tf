@@ -9,6 +9,11 @@ variable "project" {
     condition     = can(regex("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", var.project)) && length(var.project) >= 3 && length(var.project) <= 20
     error_message = "project must be 3 to 20 lower-case letters, digits and single hyphens, starting with a letter."
   }
+
+  validation {
+    condition     = !can(regex("^(internal-|aws|ssm|sg-|sthree-|amzn-)", var.project))
+    error_message = "project must not start with internal-, aws, ssm, sg-, sthree- or amzn-: load balancers, parameters, security groups or buckets refuse such names."
+  }
 }
 
 variable "aws_region" {

@@ -92,7 +92,6 @@ def _deploy(arguments: argparse.Namespace) -> None:
     with state_lock(environment, arguments.lock_patience, arguments.poll):
         digest = chosen or rollout.digest()
         secret_key.make_if_missing(environment)
-        database_password.keep(environment)
         if arguments.without_smoke_test:
             environment.say("warning: without a smoke test, nobody looks whether the new tasks serve a client")
         token = None if arguments.without_smoke_test else token_for(environment)

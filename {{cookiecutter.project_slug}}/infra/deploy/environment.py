@@ -35,7 +35,6 @@ class Deployment:
     log_group: str
     secret_key: str
     database_secret: str
-    password_days: int
     url: str
     subject_type: str
     rollout_seconds: int
