@@ -24,9 +24,8 @@ HOST_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 FORMATS = {
     "project_name": (r".*\S.*", "some text"),
     "project_slug": (
-        r"(?=.{3,20}\Z)(?!internal-|aws|ssm|sg-|sthree-|amzn-)[a-z][a-z0-9]*(?:-[a-z0-9]+)*",
-        "3 to 20 lower-case letters, digits and single hyphens, starting with a letter, and not with one of the"
-        " prefixes that AWS keeps to itself (internal-, aws, ssm, sg-, sthree-, amzn-)",
+        r"(?=.{3,20}\Z)(?!internal-|aws|ssm|sg-|amzn-)[a-z][a-z0-9]*(?:-[a-z0-9]+)*",
+        "3 to 20 lower-case letters, digits and single hyphens; a letter first, not internal-, aws, ssm, sg-, amzn-",
     ),
     "description": (r".*", "text"),
     "author": (r".*", "text"),

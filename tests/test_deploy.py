@@ -6,12 +6,15 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -227,6 +230,61 @@ def test_an_image_that_serves_a_client_is_deployed(cloud: Cloud, project: Path, 
     assert f"http://127.0.0.1:{port} serves" in deployed.stderr
     assert place.running_image() == digest
     assert KEY not in deployed.stdout + deployed.stderr
+
+
+def provider_with_a_client(answer: dict[str, str], asked: list[dict[str, list[str]]]) -> type[BaseHTTPRequestHandler]:
+    """An identity provider that gives tokens to programs (RFC 6749 §4.4)."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(answer).encode())
+
+        def log_message(self, *_arguments: Any) -> None:
+            pass
+
+    return Handler
+
+
+def test_a_token_for_the_smoke_test_comes_from_the_identity_provider(
+    idle: Site, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, list[str]]] = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), provider_with_a_client({"access_token": "abc"}, asked)) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            monkeypatch.setenv("SMOKE_TOKEN_URL", f"http://127.0.0.1:{server.server_port}/token")
+            monkeypatch.setenv("SMOKE_CLIENT_ID", "smoke")
+            monkeypatch.setenv("SMOKE_CLIENT_SECRET", "secret")
+            monkeypatch.setenv("SMOKE_AUDIENCE", "live")
+            refused = idle.deploy(idle.cloud.push_image(PROJECT, "0002"))  # nothing answers in front of it
+        finally:
+            server.shutdown()
+    assert asked == [
+        {
+            "grant_type": ["client_credentials"],
+            "client_id": ["smoke"],
+            "client_secret": ["secret"],
+            "audience": ["live"],
+        }
+    ]
+    assert "the smoke test failed" in refused.stderr
+    assert "secret" not in refused.stderr.replace("make secret-key", "")
+    assert idle.running_image() == first
+
+
+def test_without_a_smoke_test_there_is_a_warning_and_without_a_token_a_sentence(
+    idle: Site, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert first
+    silent = idle.deploy(idle.cloud.push_image(PROJECT, "0002"), "--without-smoke-test")
+    assert "warning: without a smoke test" in silent.stderr
+    monkeypatch.setenv("SMOKE_TOKEN_URL", f"http://127.0.0.1:{free_port()}/token")
+    refused = idle.deploy(idle.cloud.push_image(PROJECT, "0003"))
+    assert refused.returncode == 1
+    assert "gave no token for the smoke test" in refused.stderr
 
 
 def test_a_missing_image_changes_nothing(idle: Site, first: str) -> None:

@@ -11,8 +11,8 @@ variable "project" {
   }
 
   validation {
-    condition     = !can(regex("^(internal-|aws|ssm|sg-|sthree-|amzn-)", var.project))
-    error_message = "project must not start with internal-, aws, ssm, sg-, sthree- or amzn-: load balancers, parameters, security groups or buckets refuse such names."
+    condition     = !can(regex("^(internal-|aws|ssm|sg-|amzn-)", var.project))
+    error_message = "project must not start with internal-, aws, ssm, sg- or amzn-: load balancers, parameters, security groups or buckets refuse such names."
   }
 }
 
