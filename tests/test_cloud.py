@@ -20,7 +20,6 @@ LIVES = {
     "with a domain, Valkey, firewall and pages": {
         "valkey": "true",
         "requests_per_address": "1000",
-        "ipv6": "true",
         "spot": "true",
         "ecs_exec": "true",
         "architecture": "ARM64",
