@@ -21,7 +21,6 @@ LIVES = {
         "valkey": "true",
         "requests_per_address": "1000",
         "spot": "true",
-        "ecs_exec": "true",
         "architecture": "ARM64",
         "scheduled_tasks": '{morning={schedule="cron(30 7 ? * MON-FRI *)",min=2,max=4}}',
     },

@@ -42,12 +42,12 @@ locals {
 
   watcher = { cpu = 16, memory = 64 }
 
-  # Without rights, on a file system it cannot change.
+  # Without rights, on a file system it cannot change, unless somebody asked for a shell.
   confined = {
     image                  = "${local.image_repository}:none" # a deployment names the image, by digest
     essential              = true
     user                   = "10001:10001"
-    readonlyRootFilesystem = true
+    readonlyRootFilesystem = !var.ecs_exec # whose agent writes
     linuxParameters        = { capabilities = { drop = ["ALL"] } }
 
     logConfiguration = {

@@ -332,7 +332,7 @@ variable "ipv6" {
 }
 
 variable "ecs_exec" {
-  description = "Whether people with the right to it may open a shell in a task: the way to the database (docs/operations.md)."
+  description = "Whether people with the right to it may open a shell in a task, whose file system can then be written to."
   type        = bool
   default     = false
   nullable    = false

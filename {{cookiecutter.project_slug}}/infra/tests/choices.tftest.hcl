@@ -229,3 +229,12 @@ run "an_origin_has_no_path" {
 
   expect_failures = [var.allowed_origins]
 }
+
+run "a_shell_is_for_whoever_asked_for_it" {
+  command = plan
+
+  assert {
+    condition     = aws_ecs_service.main.enable_execute_command == false
+    error_message = "A shell without being asked for."
+  }
+}
