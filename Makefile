@@ -44,7 +44,7 @@ conformance: setup ## run the Autobahn test suite against the service (needs Pyt
 checkov: ## install checkov into build/: the checks of Terraform need it
 	@cmp -s tests/checkov.txt build/checkov/requirements.txt || $(MAKE) --no-print-directory install-checkov
 
-benchmarks: setup ## measure the service beside its peers, a quarter of an hour of two cores; ARGS=--quick prints one short run
+benchmarks: setup ## measure the service beside its peers, twenty minutes of two cores; ARGS=--quick prints one short run
 	@cd '$(project)' && PYTHONPATH=.. ../$(bin)/python -m benchmarks $(ARGS)
 
 lock: setup ## pin the newest versions that both pyproject.toml allow

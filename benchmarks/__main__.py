@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.engine.kit.postgres import Cluster
 
+from benchmarks.crowd import crowd
 from benchmarks.fanout_latency import fanout_latency
 from benchmarks.measure import SERVER_CORES, Figures, measure
 from benchmarks.report import write
@@ -85,7 +86,7 @@ def main() -> None:
     try:
         figures = compare(cluster, *((1, 1.0) if quick else (_RUNS, _SECONDS)))
         if not quick:
-            write(figures, scale(cluster, _SECONDS), alone(cluster))
+            write(figures, crowd(cluster), scale(cluster, _SECONDS), alone(cluster))
     finally:
         cluster.destroy()
 

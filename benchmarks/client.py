@@ -20,6 +20,9 @@ _HANDSHAKE = (
 )
 _AT_ONCE = 10
 _PATIENCE = 30.0
+_BYSTANDERS, _TALK_SECONDS = 10, 0.01
+_IN_QUEUE = 1000
+"""Handshakes under way at once: half of what servers let wait, beyond which the kernel would let them try again."""
 _PING_FRAME = 0x89
 
 
@@ -93,6 +96,46 @@ class Socket(asyncio.Protocol):
             self.data_received(rest)
 
 
+class Returning(Socket):
+    """One that comes back: it is live when it has its handshake, or the text that tells it so."""
+
+    def __init__(self, load: "Load", target: str, opening: str, live: str) -> None:
+        super().__init__(load, target, opening)
+        self.live = asyncio.get_running_loop().create_future()
+        self._sign = live.encode()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.ready.done() and not self.live.done() and self._sign in self._last + data:
+            self.live.set_result(None)
+        self._last = data[-len(self._sign) :] if self._sign else b""
+
+    _last = b""
+
+
+class Bystander(Socket):
+    """One that says something now and then while others come, and waits for the answer."""
+
+    async def talk(self, message: str, latencies: "array[float]") -> None:
+        data = frame(message.encode())
+        while True:
+            self.answered = asyncio.get_running_loop().create_future()
+            sent_at = time.perf_counter()
+            self.transport.write(data)
+            await self.answered
+            latencies.append(time.perf_counter() - sent_at)
+            await asyncio.sleep(_TALK_SECONDS)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.ready.done() and not self.answered.done():
+            self.answered.set_result(None)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.answered = asyncio.get_running_loop().create_future()
+        super().connection_made(transport)
+
+
 class Load:
     """All connections, and what has arrived since the last phase began."""
 
@@ -102,6 +145,8 @@ class Load:
         self.lost = 0
         self.sent_at = 0.0
         self.latencies = array("d")
+        self._talking: list[asyncio.Task[None]] = []
+        self._talks = array("d")
 
     def arrived(self, messages: int) -> None:
         self.received += messages
@@ -122,6 +167,39 @@ class Load:
         async with asyncio.timeout(_PATIENCE):
             await asyncio.gather(*(connect() for _ in range(_AT_ONCE)))
         return {"open": len(self.sockets)}
+
+    async def bystand(self, host: str, port: int, target: str, opening: str, message: str) -> dict[str, Any]:
+        """Ten that talk from now on, whoever comes."""
+        for _ in range(_BYSTANDERS):
+            socket = Bystander(self, target, opening)
+            await asyncio.get_running_loop().create_connection(lambda one=socket: one, host, port)  # type: ignore[misc]
+            await socket.ready
+            self.sockets.append(socket)
+            self._talking.append(asyncio.create_task(socket.talk(message, self._talks)))
+        await asyncio.sleep(0.5)
+        return {}
+
+    async def storm(self, host: str, port: int, targets: list[str], opening: str, live: str) -> dict[str, Any]:
+        """All targets come at once, or as many as a server lets wait."""
+        loop = asyncio.get_running_loop()
+        room = asyncio.Semaphore(_IN_QUEUE)
+
+        async def come(socket: Returning) -> None:
+            async with room:
+                await loop.create_connection(lambda: socket, host, port)
+                await socket.ready
+            self.sockets.append(socket)
+            await socket.live
+
+        del self._talks[:]
+        start = time.perf_counter()
+        async with asyncio.timeout(3 * _PATIENCE):
+            await asyncio.gather(*(come(Returning(self, target, opening, live)) for target in targets))
+        seconds = time.perf_counter() - start
+        latencies = sorted(self._talks)
+        while self._talking:
+            self._talking.pop().cancel()
+        return {"seconds": seconds, "p99_ms": 1000 * latencies[int(len(latencies) * 0.99)]}
 
     async def close(self) -> dict[str, Any]:
         for socket in self.sockets:

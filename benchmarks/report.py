@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
+from benchmarks import crowd
 from benchmarks.measure import ECHOES, FAN_OUT, HANDSHAKES, IDLE, Figures, trusted
 from benchmarks.scale import Scale
 from benchmarks.servers import BIN, HERE, NODE
@@ -30,11 +31,13 @@ _BUSY = 0.6
 Runs = Mapping[str, Sequence[Figures]]
 
 
-def write(runs: Runs, scaled: Sequence[Scale], alone: Sequence[str]) -> None:
+def write(runs: Runs, crowds: Mapping[str, Figures], scaled: Sequence[Scale], alone: Sequence[str]) -> None:
     medians = {name: {key: median(run[key] for run in figures) for key in figures[0]} for name, figures in runs.items()}
     (HERE / "results.svg").write_text(chart(medians))
     ours = medians["this service"]
-    text = "\n\n".join([_heading(runs), _table(runs, medians), _method(), _alone(alone), _scale(scaled, ours)])
+    text = "\n\n".join(
+        [_heading(runs), _table(runs, medians), _method(), _crowd(crowds), _alone(alone), _scale(scaled, ours)]
+    )
     (HERE / "RESULTS.md").write_text(text + "\n")
 
 
@@ -105,6 +108,27 @@ Ours is `python -m service serve` with its defaults (PostgreSQL, heartbeats, lim
 `RATE_LIMIT=0`: a few clients make all the load. The peers are the programs in [peers/](peers), with their servers'
 defaults; python-socketio and Channels add a protocol or a layer of their own. picows and ws are no frameworks: no
 routing, no validation, no authentication, one process."""
+
+
+def _crowd(crowds: Mapping[str, Figures]) -> str:
+    rows = [
+        f"| {name} | {' | '.join(f'{figures[key]:.1f}' for key in crowd.COLUMNS)} |"
+        for name, figures in sorted(crowds.items(), key=lambda server: server[1]["cpu"])
+    ]
+    return "\n".join(
+        [
+            "## Many at rest, and many that come back at once",
+            "",
+            f"Of ours, each of the {crowd.RESTING:,} is authenticated, subscribed and heart-beating, and each of the",
+            f"{crowd.RETURNING:,} verifies a token, subscribes, and is sent what it missed. The others accept anybody,",
+            "and keep no positions. Meanwhile ten bystanders wait for echoes, a hundred times a second each. Medians",
+            "of three interleaved runs.",
+            "",
+            f"| one process | {' | '.join(crowd.COLUMNS.values())} |",
+            f"| --- |{' ---: |' * len(crowd.COLUMNS)}",
+            *rows,
+        ]
+    )
 
 
 def _alone(lines: Sequence[str]) -> str:

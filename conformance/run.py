@@ -1,4 +1,6 @@
-"""Runs the Autobahn test suite against the generated service and writes RESULTS.md; exits with 1 at a new failure.
+"""Runs the Autobahn test suite against the generated service and writes RESULTS.md.
+
+Exits with 1 if a case fails, or is not strict for no reason that we know.
 
 The suite is Python 2.7 code, so it gets a virtual environment of its own, made by the last virtualenv that can.
 """
@@ -22,7 +24,10 @@ PROJECT = next(HERE.parent.glob("*cookiecutter.project_slug*"))
 BUILD = HERE.parent / "build" / "conformance"
 PORT = 9002
 CASES = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.*", "10.*"]
-KNOWN_FAILURES = {"7.1.5": "a message is still echoed after the client's close; uvicorn's own, and harmless"}
+NOT_STRICT = {
+    "6.4": "a text is found not to be UTF-8 once its message is whole, not while it comes (RFC 6455 §8.1 sets no time)"
+}
+"""What is not done as the suite would like best, though it may be done so: by the beginning of the cases' numbers."""
 SUITE, VIRTUALENV = "autobahntestsuite==25.10.1", "virtualenv==20.21.1"
 
 
@@ -86,13 +91,15 @@ def wait_until_healthy() -> None:
 
 
 def report(verdicts: dict[str, dict[str, str]]) -> set[str]:
-    """Write RESULTS.md; returns the cases that failed and were not known to."""
+    """Write RESULTS.md; returns the cases that failed, and those not strict for no reason that we know."""
     counted = Counter(verdict["behavior"] for verdict in verdicts.values())
     failed = {
         case
         for case, verdict in verdicts.items()
         if "FAILED" in (verdict["behavior"], verdict["behaviorClose"]) or verdict["behavior"] == "UNIMPLEMENTED"
     }
+    not_strict = {case for case, verdict in verdicts.items() if verdict["behavior"] == "NON-STRICT"}
+    known = {case: NOT_STRICT[case.rpartition(".")[0]] for case in not_strict if case.rpartition(".")[0] in NOT_STRICT}
     lines = [
         "# WebSocket conformance",
         "",
@@ -103,11 +110,12 @@ def report(verdicts: dict[str, dict[str, str]]) -> set[str]:
         "| --- | --- |",
         *(f"| {verdict} | {count} |" for verdict, count in sorted(counted.items())),
         "",
-        *(f"- {case} fails: {KNOWN_FAILURES.get(case, 'new')}" for case in sorted(failed)),
+        *(f"- {case} is not strict: {known.get(case, 'new')}" for case in sorted(not_strict)),
+        *(f"- {case} fails" for case in sorted(failed)),
     ]
     (HERE / "RESULTS.md").write_text("\n".join(lines).rstrip() + "\n")
     print("\n".join(lines))
-    return failed - KNOWN_FAILURES.keys()
+    return failed | (not_strict - known.keys())
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ EXAMPLE = [
     "service/migrations/versions/0003_origin_of_events.py",
     "service/web",
     "tests/demo_page.py",
+    "tests/test_comments.py",
     "tests/test_javascript.py",
     "tests/test_live_comments.py",
     "tests/test_loadtests.py",

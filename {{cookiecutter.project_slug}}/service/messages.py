@@ -9,11 +9,16 @@ from service.engine.foundation.wire import Answer, FromClient, Message, Seq, Sto
 CommentId = Annotated[int, Field(validation_alias="id")]
 
 
-class NewComment(FromClient):
+class CommentText(FromClient):
+    """What somebody writes. The same `client_id` again stores nothing and answers the same `comment_id`."""
+
+    body: Annotated[str, StringConstraints(min_length=1), Storable]
+
+
+class NewComment(CommentText, Typed):
     """Store a comment. The same `client_id` again stores nothing and answers the same `comment_id`."""
 
     type: Literal["new_comment"] = "new_comment"
-    body: Annotated[str, StringConstraints(min_length=1), Storable]
 
 
 class CommentCreated(Answer):

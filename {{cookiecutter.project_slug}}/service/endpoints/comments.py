@@ -1,12 +1,14 @@
-"""The history of a post's comments, for clients that missed more than a connection sends."""
+"""The comments of a post over HTTP: those that there are, and a new one."""
 
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from service import comments
 from service.comments import COMMENTS, PostId
 from service.engine.endpoints.parameters import After, Limit, Streams
 from service.engine.endpoints.security import CurrentUser
-from service.messages import StoredComment
+from service.messages import CommentText, StoredComment
+from service.settings import CurrentSettings
 
 router = APIRouter()
 
@@ -25,3 +27,12 @@ async def history(
     """The comments of a post after a position."""
     found, last_seq = await streams.history(COMMENTS(post_id), user, after, limit)
     return History(comments=[StoredComment.of(row) for row in found], last_seq=last_seq)
+
+
+@router.post("/api/posts/{post_id}/comments", status_code=201)
+async def add(
+    post_id: PostId, new: CommentText, user: CurrentUser, streams: Streams, settings: CurrentSettings
+) -> StoredComment:
+    """Store a comment, with the effect of `new_comment` on a connection."""
+    await streams.check_reader(COMMENTS(post_id), user)
+    return StoredComment.of(await comments.add(streams, settings, post_id, user.user_id, new))

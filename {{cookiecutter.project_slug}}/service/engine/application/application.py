@@ -9,15 +9,17 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 
 from service.engine.application.development import signs_with_own_key, with_secret_key
+from service.engine.application.handshakes import Handshakes
 from service.engine.auth.tokens import demo_tokens
 from service.engine.delivery.postgres import PostgresBroker
 from service.engine.delivery.valkey import ValkeyBroker
 from service.engine.documents import asyncapi, openapi, pages
-from service.engine.endpoints import demo, health, ping
+from service.engine.endpoints import demo, health, many_streams, ping
 from service.engine.endpoints.access import access
 from service.engine.endpoints.cross_origin import CrossOrigin
 from service.engine.endpoints.errors import answer_problems, bad_request, not_found
 from service.engine.endpoints.http import BodyLimit, HeadAsGet, LastAnswers, SafeHeaders, WellFormed
+from service.engine.endpoints.streams import ways_of
 from service.engine.foundation.metrics import Metrics
 from service.engine.foundation.project import Project, read_project
 from service.engine.foundation.settings import Settings, load_settings
@@ -60,11 +62,11 @@ class Application:
 
     def routers(self, *, demo_endpoints: bool) -> list[APIRouter]:
         """Everything that is described by documents: the application's endpoints, and those that every service has."""
-        return [*self.endpoints, ping.router, access(), *([demo.router] if demo_endpoints else [])]
+        return [*self.endpoints, many_streams.router, ping.router, access(), *([demo.router] if demo_endpoints else [])]
 
     def asyncapi(self, *, demo_endpoints: bool) -> dict[str, Any]:
         """The AsyncAPI document."""
-        return asyncapi.document(read_project(), self.routers(demo_endpoints=demo_endpoints))
+        return asyncapi.document(read_project(), self.routers(demo_endpoints=demo_endpoints), self.streams)
 
     def create(self, settings: Settings | None = None) -> FastAPI:
         """The ASGI application. Without arguments it reads the environment, for servers that take a factory.
@@ -96,7 +98,8 @@ class Application:
         app.state.runtime = runtime
         app.state.readiness = Readiness(runtime)
         _wrap(app, runtime)
-        for router in [health.router, *self.routers(demo_endpoints=settings.demo), *self._pages(settings)]:
+        described = self.routers(demo_endpoints=settings.demo)
+        for router in [health.router, *described, ways_of(self.streams), *self._pages(settings)]:
             app.include_router(router)
         openapi.describe_problems(app)
         return app
@@ -163,3 +166,4 @@ def _wrap(app: FastAPI, runtime: Runtime) -> None:
     app.add_middleware(LastAnswers, connections=runtime.connections)
     app.add_middleware(SafeHeaders, https=not runtime.settings.is_development)
     app.add_middleware(RequestLog, metrics=runtime.metrics)
+    app.add_middleware(Handshakes, https=not runtime.settings.is_development)

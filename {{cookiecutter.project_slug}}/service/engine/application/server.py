@@ -31,9 +31,9 @@ from service.engine.application.application import Application
 from service.engine.application.listening import Listener
 from service.engine.application.stopping import STOP_SIGNALS
 from service.engine.foundation.settings import Settings
-from service.engine.link.uvicorn_check import check_uvicorn
-from service.engine.link.uvicorn_http import BoundedHttpProtocol
-from service.engine.link.uvicorn_websocket import link_class
+from service.engine.link.socket_link import link_class
+from service.engine.link.upgrade import check_uvicorn
+from service.engine.link.uvicorn_http import http_class
 from service.engine.observability.descriptors import DescriptorWatch, make_room_for
 from service.engine.observability.logs import configure_logging
 
@@ -214,11 +214,10 @@ def _worker_class(settings: Settings, meanwhile: Work | None) -> type[UvicornWor
 
         CONFIG_KWARGS = {  # noqa: RUF012 - uvicorn-worker's name for it
             "loop": "uvloop",
-            "http": BoundedHttpProtocol,
-            "ws": link_class(settings.max_outbox_bytes, settings.longest_silence),
-            "ws_max_size": settings.max_message_bytes,
-            "ws_per_message_deflate": False,
-            "ws_ping_interval": None,
+            "http": http_class(
+                link_class(settings.max_outbox_bytes, settings.max_message_bytes, settings.longest_silence)
+            ),
+            "ws": "none",  # the class above sees to them
             "access_log": False,
             "server_header": False,
             "timeout_keep_alive": settings.keep_alive,
@@ -263,7 +262,7 @@ def _spare_the_collector() -> None:
     """Let the garbage collector overlook what stays for ever, and look less often at what comes."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 10, 10)
+    gc.set_threshold(10_000, 100, 10)
 
 
 def _logger_class(settings: Settings) -> type[Logger]:

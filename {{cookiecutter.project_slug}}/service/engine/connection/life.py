@@ -1,18 +1,20 @@
 """The life of a connection: its endpoint is run, the handshake accepted or refused, and every outcome has an ending."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any
 
 import structlog
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from service.engine.auth.handshake import SUBPROTOCOL, offered_subprotocols
 from service.engine.auth.tokens import unauthorized
 from service.engine.connection.session import ClientSession
 from service.engine.foundation import endings
+from service.engine.foundation.endings import Ending
 from service.engine.foundation.frames import frame_of
+from service.engine.foundation.metrics import Metrics
 from service.engine.foundation.problems import Problem, Unavailable
 from service.engine.foundation.wire import FromClient
 from service.engine.link.asgi import AsgiLink
@@ -20,52 +22,64 @@ from service.engine.link.link import EXTENSION, Link
 from service.engine.process.connections import draining
 from service.engine.process.runtime import Runtime
 
+_LOST = endings.of_client(endings.LOST)
+
+Refuse = Callable[[WebSocket, Problem], Awaitable[None]]
+
 _logger = structlog.get_logger(__name__)
 
 
 class WebSocketSession(ClientSession):
-    """A client that came by a WebSocket handshake."""
+    """A client that came by a WebSocket handshake, which is `websocket` until it is answered."""
 
     __slots__ = ("websocket",)
 
     def __init__(self, websocket: WebSocket, runtime: Runtime, connection_id: str) -> None:
         offered: Link | None = websocket.scope.get("extensions", {}).get(EXTENSION)
         super().__init__(runtime, offered or AsgiLink(websocket, runtime.settings.max_outbox_bytes), connection_id)
-        self.websocket = websocket
+        self.websocket: WebSocket | None = websocket
 
 
-async def live(
-    session: WebSocketSession, endpoint: Callable[..., Awaitable[None]], arguments: Mapping[str, Any]
-) -> None:
-    """Live through one endpoint, whatever happens to it.
-
-    Raises:
-        Problem: The handshake was not accepted.
-    """
+async def live(session: WebSocketSession, endpoint: Callable[[], Awaitable[None]], refuse: Refuse) -> None:
+    """Live through one endpoint, whatever happens to it; `refuse` answers a handshake that is not accepted."""
     structlog.contextvars.bind_contextvars(**_identity(session))
     since = monotonic()
-    with session.runtime.connections.admitted(session):
+    refusal = None
+    try:
+        session.runtime.connections.admit(session)
         try:
-            await _run(session, endpoint, arguments)
+            async with session.scope:
+                running = endpoint()
+                del endpoint  # and the arguments that it holds
+                await running
+                await accept(session)
+            refusal = _outcome(session)
+        except Exception as error:
+            refusal = _outcome_of(error, session)
         finally:
             session.tasks.cancel()
             await session.link.finish()
+            session.runtime.connections.discharge(session)
             if session.accepted:
-                _report(session, monotonic() - since)
+                report(session.ending, session.runtime.metrics, monotonic() - since)
+            session.forget()
+    except Problem as problem:
+        refusal = problem
+    if refusal is not None:
+        assert session.websocket is not None
+        await refuse(session.websocket, refusal.with_traceback(None))  # which leads back here, in a circle
 
 
 async def accept(session: WebSocketSession) -> None:
     """Let the client in, unless it is."""
-    if session.accepted:
+    if session.websocket is None:
         return
     subprotocol = SUBPROTOCOL if SUBPROTOCOL in offered_subprotocols(session.websocket) else None
-    try:
-        await session.websocket.accept(subprotocol)
-    except (OSError, WebSocketDisconnect):
-        session.ended(endings.LOST)
+    await session.link.accept(session, subprotocol)
+    if session.ending == _LOST:
         await asyncio.sleep(0)
     session.accepted = True
-    session.link.attach(session)
+    session.websocket = None
     session.runtime.metrics.handshakes.labels(session.path).inc()
     _logger.debug("connection_opened")
 
@@ -76,7 +90,9 @@ async def serve(session: WebSocketSession, operation: Callable[[Any], Awaitable[
         raise RuntimeError("a database session is open while waiting for messages: close it first")
     await accept(session)
     while True:
-        message = await session.inbox.get()
+        while session.inbox.empty:
+            await session.inbox.arrival()
+        message = session.inbox.take()
         session.busy = True
         try:
             if operation is None:
@@ -84,37 +100,37 @@ async def serve(session: WebSocketSession, operation: Callable[[Any], Awaitable[
             answer = await operation(message)
             if answer is not None:
                 session.push(frame_of(answer))
-                await session.drained()
+                if session.link.congested:
+                    await session.drained()
         except Problem as problem:
             session.answer_problem(problem, message.client_id if isinstance(message, FromClient) else None)
         finally:
             session.busy = False
+            message = answer = None  # nothing of it is kept while the next one is waited for
         if session.leaves:
             session.leave()
-        elif session.ending is not None and session.inbox.empty:
-            session.scope.interrupt()
+        elif session.is_answered:
+            session.end()
 
 
-async def _run(
-    session: WebSocketSession, endpoint: Callable[..., Awaitable[None]], arguments: Mapping[str, Any]
-) -> None:
-    try:
-        async with session.scope:
-            await endpoint(**arguments)
-            await accept(session)
-        if session.accepted:
-            session.close(endings.NORMAL)
-        elif session.ending != endings.of_client(endings.LOST):  # or the client did not wait
-            raise _refusal(session)
-    except Problem as problem:
-        if not session.accepted:
-            raise
-        session.push(frame_of(problem.as_error()))
-        session.close(endings.UNAVAILABLE if isinstance(problem, Unavailable) else endings.REFUSED)
-    except Exception as error:
+def _outcome(session: WebSocketSession) -> Problem | None:
+    """The endpoint has returned, or was interrupted. Returns why the handshake is refused, if it was not accepted."""
+    if session.accepted:
+        session.close(endings.NORMAL)
+        session.say_ending()
+    elif session.ending != _LOST:  # or the client did not wait
+        return _refusal(session)
+    return None
+
+
+def _outcome_of(error: Exception, session: WebSocketSession) -> Problem | None:
+    if not isinstance(error, Problem):
         session.failed(error)
-        if not session.accepted:
-            raise Problem("internal_error", "Something went wrong here.", status=500) from None
+        error = Problem("internal_error", "Something went wrong here.", status=500)
+    elif session.accepted:
+        session.push(frame_of(error.as_error()))
+        session.close(endings.UNAVAILABLE if isinstance(error, Unavailable) else endings.REFUSED)
+    return None if session.accepted else error
 
 
 def _refusal(session: WebSocketSession) -> Problem:
@@ -128,12 +144,13 @@ def _refusal(session: WebSocketSession) -> Problem:
 
 def _identity(session: WebSocketSession) -> dict[str, object]:
     """What its log lines carry."""
+    assert session.websocket is not None
     user = {} if session.principal is None else {"user_id": session.principal.user_id}
     return {"connection_id": session.id, "path": session.websocket.scope["path"][:256], **user}
 
 
-def _report(session: WebSocketSession, seconds: float) -> None:
-    ending = session.ending
-    session.runtime.metrics.closes.labels(endings.label(ending)).inc()
+def report(ending: Ending | None, metrics: Metrics, seconds: float) -> None:
+    """Log and count how a connection has ended."""
+    metrics.closes.labels(endings.label(ending)).inc()
     code, reason = (None, None) if ending is None else (ending.code, ending.reason)
     _logger.info("connection_closed", code=code, reason=reason, seconds=round(seconds, 1))

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Coroutine
-from time import monotonic
+from operator import attrgetter
 from typing import Any
 
 import structlog
@@ -16,13 +16,25 @@ from service.engine.foundation.endings import Ending
 from service.engine.foundation.frames import Frame, frame_of
 from service.engine.foundation.problems import Problem, Unavailable, insufficient_scope
 from service.engine.foundation.tasks import Tasks
-from service.engine.foundation.wire import Authenticate, Authenticated, Error, Ping, Pong, Reconnect, UserId, utc
+from service.engine.foundation.wire import (
+    Authenticate,
+    Authenticated,
+    CaughtUp,
+    Error,
+    HistoryGap,
+    Ping,
+    Pong,
+    Reconnect,
+    UserId,
+    utc,
+)
 from service.engine.link.codec import BinaryNotAllowed, Codec, client_id_of
 from service.engine.link.heartbeat import Liveness
 from service.engine.link.inbox import Inbox
 from service.engine.link.limits import TokenBucket
 from service.engine.link.link import Link
 from service.engine.process.runtime import Runtime
+from service.engine.streams.event import Passing
 
 _PONG = frame_of(Pong())
 _RATE_LIMITED = "Too many messages: this one was not processed."
@@ -39,12 +51,13 @@ class ClientSession:
     """A client, from its handshake to its goodbye. None of its methods waits, but for `drained`."""
 
     __slots__ = (
-        "_bad_messages", "_bucket", "_reconnect",
-        "accepted", "busy", "codec", "ending", "id", "inbox", "link", "liveness", "path", "principal",
+        "_bad_messages", "_reconnect",
+        "accepted", "bucket", "busy", "codec", "ending", "id", "inbox", "link", "liveness", "path", "principal",
         "required_scopes", "runtime", "scope", "subscriptions", "tasks",
     )  # fmt: skip
 
     codec: Codec
+    form = attrgetter("frame")
 
     def __init__(self, runtime: Runtime, link: Link, connection_id: str | None = None) -> None:
         settings = runtime.settings
@@ -63,12 +76,16 @@ class ClientSession:
         self.subscriptions = Subscriptions(self, runtime.hub, runtime.metrics)
         self.tasks = Tasks(self.failed)
         self._reconnect: Reconnect | None = None
-        self._bucket = TokenBucket(settings.rate_limit, settings.rate_limit_burst)
+        self.bucket = TokenBucket(settings.rate_limit, settings.rate_limit_burst)
         self._bad_messages = 0
 
     @property
     def user_id(self) -> UserId | None:
         return self.principal.user_id if self.principal is not None else None
+
+    @property
+    def overloaded(self) -> bool:
+        return self.inbox.full
 
     @property
     def answers_pings(self) -> bool:
@@ -97,14 +114,26 @@ class ClientSession:
                 self.overflowed()
                 await asyncio.sleep(0)
 
-    def answer_problem(self, problem: Problem, client_id: str | None = None) -> None:
+    def answer_problem(self, problem: Problem, client_id: str | None = None, stream: str | None = None) -> None:
         """Say that a message was not processed, and why."""
         self.runtime.metrics.bad_messages.labels(problem.code).inc()
-        self.push(frame_of(problem.as_error(client_id=client_id)))
+        self.push(frame_of(problem.as_error(client_id=client_id, stream=stream)))
+
+    # What topics tell
+
+    def caught_up(self, stream: str, seq: int) -> None:  # noqa: ARG002 - it follows one
+        self.push(frame_of(CaughtUp(seq=seq)))
+
+    def fell_behind(self, stream: str, after: int, seq: int) -> None:  # noqa: ARG002
+        self.push(frame_of(HistoryGap(after=after, seq=seq)))
+
+    def signalled(self, signal: Passing, origin: str) -> None:
+        """An endpoint says only what it has declared."""
 
     def expel(self, stream: str) -> None:
-        if self.subscriptions.end(stream):
-            self.push(frame_of(Error(code="forbidden", message="You may not read this any longer.", stream=stream)))
+        if (subscription := self.subscriptions.find(stream)) is not None:
+            self.subscriptions.end(subscription)
+            self.push(frame_of(no_longer(stream)))
 
     # Ending
 
@@ -112,9 +141,18 @@ class ClientSession:
         """End the connection, and its endpoint where it waits. The first ending counts."""
         if self.ending is None:
             self.ending = ending
-            self.scope.interrupt()
-            linger = self.runtime.settings.send_timeout if abort_after is None else abort_after
-            self.link.close(ending.code, ending.reason, linger)
+            self.end(abort_after)
+
+    def end(self, abort_after: float | None = None) -> None:
+        """What was to be done before is: say the ending, and interrupt the endpoint where it waits."""
+        self.scope.interrupt()
+        self.say_ending(abort_after)
+
+    def say_ending(self, abort_after: float | None = None) -> None:
+        """Send the close, unless it is."""
+        assert self.ending is not None
+        linger = self.runtime.settings.send_timeout if abort_after is None else abort_after
+        self.link.close(self.ending.code, self.ending.reason, linger)
 
     def give_up(self) -> None:
         """End a connection whose client does not answer."""
@@ -133,6 +171,11 @@ class ClientSession:
         """Whether the client has to be told goodbye as soon as the operation in progress is answered."""
         return self._reconnect is not None
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether the client has nothing more to say, and all that it said is processed."""
+        return self.ending is not None and self.inbox.empty
+
     def leave(self) -> None:
         assert self._reconnect is not None
         if self.codec.speaks_json:
@@ -144,6 +187,10 @@ class ClientSession:
         self.link.abort()
         self.scope.cancel()
 
+    def forget(self) -> None:
+        """It is over. Without the circles that lead back to it, all goes now, not when garbage is collected."""
+        del self.subscriptions, self.tasks
+
     def failed(self, error: BaseException) -> None:
         """A bug in the endpoint, or in what runs next to it."""
         self.runtime.metrics.handler_errors.labels(self.path).inc()
@@ -152,37 +199,39 @@ class ClientSession:
 
     # What the link tells
 
-    def heard(self) -> None:
-        self.liveness.heard_at = monotonic()
+    def heard(self, now: float) -> None:
+        self.liveness.heard_at = now
 
-    def received(self, data: str | bytes) -> None:
-        now = monotonic()
+    def received(self, data: str | bytes, now: float) -> None:
         self.liveness.message_at = now
         self.runtime.metrics.messages_received += 1
         if self.ending is not None:
             return
-        if not self._bucket.take(now):
+        if not self.bucket.take(now):
             self.runtime.metrics.limits.labels("rate").inc()
             self.push(frame_of(Error(code="rate_limited", message=_RATE_LIMITED, client_id=client_id_of(data))))
             return
         try:
             message = self.codec.decode(data)
         except BinaryNotAllowed:
-            self._close_after_last_words(endings.BINARY_NOT_ALLOWED)
+            self._end_after_last_words(endings.BINARY_NOT_ALLOWED)
         except Problem as problem:
             self._refuse_bad(problem, client_id_of(data))
         else:
             self._take(message, len(data))
 
-    def ended(self, code: int) -> None:
+    def broke(self, code: int, reason: str) -> None:
         if self.ending is None:
-            if code == endings.TOO_BIG.code:
-                self.runtime.metrics.limits.labels("message_size").inc()
-            self.ending = endings.TOO_BIG if code == endings.TOO_BIG.code else endings.of_client(code)
-            if code == endings.LOST:
-                self.scope.interrupt()
-            else:
-                self._interrupt_after_last_words()
+            self._end_after_last_words(self._brought_about(code, reason))
+
+    def ended(self, code: int) -> None:
+        if self.ending is not None:
+            return
+        if code == endings.LOST:
+            self.ending = endings.of_client(code)
+            self.scope.interrupt()
+        else:
+            self._end_after_last_words(self._brought_about(code))
 
     def overflowed(self) -> None:
         if self.ending is None:
@@ -192,18 +241,20 @@ class ClientSession:
 
     # Its own
 
-    def _close_after_last_words(self, ending: Ending) -> None:
-        """End a connection for what its client has said."""
-        self.ending = ending
-        self._interrupt_after_last_words()
-        self.link.close(ending.code, ending.reason, self.runtime.settings.send_timeout)
+    def _brought_about(self, code: int, reason: str = "") -> Ending:
+        """The ending by which the client, its link or the protocol ends the connection."""
+        if code == endings.TOO_BIG.code:
+            self.runtime.metrics.limits.labels("message_size").inc()
+            return endings.TOO_BIG
+        return endings.of_client(code, reason)
 
-    def _interrupt_after_last_words(self) -> None:
-        """A client may say something and leave, or say what it may not: what it said first counts."""
+    def _end_after_last_words(self, ending: Ending) -> None:
+        """A client may say something and leave, or say what it may not: what it said first counts, and is answered."""
+        self.ending = ending
         if self.inbox.empty and not self.busy:
-            self.scope.interrupt()
+            self.end()
         else:
-            asyncio.get_running_loop().call_later(_LAST_WORDS, self.scope.interrupt)
+            asyncio.get_running_loop().call_later(_LAST_WORDS, self.end)
 
     def _take(self, message: Any, size: int) -> None:
         match message:
@@ -224,7 +275,7 @@ class ClientSession:
         self._bad_messages += 1
         if self._bad_messages >= _BAD_MESSAGES_IN_A_ROW:
             self.runtime.metrics.limits.labels("bad_messages").inc()
-            self._close_after_last_words(endings.BAD_MESSAGES)
+            self._end_after_last_words(endings.BAD_MESSAGES)
 
     async def _renew(self, token: str) -> None:
         """Go on with a newer token, and with those subscriptions alone that it still has a right to."""
@@ -250,6 +301,11 @@ class ClientSession:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self.tasks.start(work)
+
+
+def no_longer(stream: str) -> Error:
+    """What is said to a client whose right to a stream has ended."""
+    return Error(code="forbidden", message="You may not read this any longer.", stream=stream)
 
 
 def new_id() -> str:

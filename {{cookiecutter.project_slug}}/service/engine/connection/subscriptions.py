@@ -1,8 +1,8 @@
 """The streams that one client follows."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,12 +15,13 @@ from service.engine.foundation.problems import Problem, Unavailable
 from service.engine.foundation.tasks import Tasks
 from service.engine.streams.stream import StreamKey
 
+MOST = 100
+"""Streams that one connection may follow."""
 _OPEN_SECONDS = 2.0
-"""How long a handshake waits for its subscription to be in place; after that it is accepted all the same."""
-_MOST = 100
+"""How long a subscription waits for its topic."""
 
 
-class Owner(Subscriber, Protocol):
+class Owner(Protocol):
     """Whose subscriptions they are."""
 
     principal: Principal | None
@@ -28,22 +29,22 @@ class Owner(Subscriber, Protocol):
 
 
 @dataclass(eq=False, slots=True)
-class _Subscription:
+class Subscription:
+    """One stream that a client follows, or is about to."""
+
     key: StreamKey[Any]
     topic: Topic
-    catching_up: asyncio.Task[None] | None = None
+    subscriber: Subscriber
+    opens: bool
+    """Whether the topic was opened for it."""
+    task: asyncio.Task[None] | None = None
+    """What brings it to where it is live."""
     ended: bool = False
-
-    def end(self, subscriber: str) -> None:
-        self.ended = True
-        self.topic.subscribers.pop(subscriber, None)
-        self.topic.live.pop(subscriber, None)
-        if self.catching_up is not None:
-            self.catching_up.cancel()
+    when_ended: Callable[[], None] | None = None
 
 
 class Subscriptions:
-    """By the stream's name, in the order in which they began."""
+    """All of one client, in the order in which they began. They count until they are ended."""
 
     __slots__ = ("_hub", "_metrics", "_open", "_owner")
 
@@ -51,48 +52,90 @@ class Subscriptions:
         self._owner = owner
         self._hub = hub
         self._metrics = metrics
-        self._open: list[_Subscription] = []
+        self._open: list[Subscription] = []
 
     @asynccontextmanager
-    async def opened(self, key: StreamKey[Any]) -> AsyncIterator[_Subscription]:
-        """A subscription that is in place but not sent anything yet: `follow` starts it.
-
-        Its user is asked for once the topic is open, so that a right which ends later ends it.
+    async def opened(self, key: StreamKey[Any], subscriber: Subscriber) -> AsyncIterator[Subscription]:
+        """A subscription in the block, in place but not sent anything yet: `follow` starts it.
 
         Raises:
-            Problem: The user may not read the stream; `too_many_subscriptions`; `unavailable`.
+            Problem: The user may not read the stream; `too_many_subscriptions`; `already_subscribed`; `unavailable`.
         """
-        if len(self._open) >= _MOST:
-            self._metrics.limits.labels("subscriptions").inc()
-            raise Problem("too_many_subscriptions", f"A connection may follow {_MOST} streams.")
-        async with self._hub.joined(key) as topic:
-            subscription = _Subscription(key, topic)
-            self._open.append(subscription)
-            topic.subscribers[self._owner.id] = self._owner
-            try:
-                await self._prepare(subscription)
-                yield subscription
-            finally:
-                self._open.remove(subscription)
-                if not subscription.ended:
-                    subscription.end(self._owner.id)
+        subscription = self.begin(key, subscriber)
+        try:
+            await self.wait_open(subscription)
+            await self.check(subscription)
+            yield subscription
+        finally:
+            self.end(subscription)
 
-    def follow(self, subscription: _Subscription, after: int | None) -> None:
+    def begin(self, key: StreamKey[Any], subscriber: Subscriber) -> Subscription:
+        """Take a place; raises Problem, `too_many_subscriptions` or `already_subscribed`."""
+        if self.find(key.name) is not None:
+            raise Problem("already_subscribed", "The connection follows this stream already.", status=409)
+        if len(self._open) >= MOST:
+            self._metrics.limits.labels("subscriptions").inc()
+            raise Problem("too_many_subscriptions", f"A connection may follow {MOST} streams.")
+        topic = self._hub.join(key)
+        subscription = Subscription(key, topic, subscriber, opens=not topic.opened.is_set())
+        self._open.append(subscription)
+        topic.add(subscriber)
+        return subscription
+
+    async def wait_open(self, subscription: Subscription) -> bool:
+        """Wait for the topic, within bounds; returns whether it is open."""
+        if subscription.topic.opened.is_set():
+            return True
+        try:
+            async with asyncio.timeout(_OPEN_SECONDS):
+                await subscription.topic.opened.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def check(self, subscription: Subscription) -> None:
+        """Ask whether the user may read the stream: once the topic is open, so that a right that ends later ends it.
+
+        Raises:
+            Problem: They may not; `unavailable`.
+        """
+        await self._check(subscription.key, self._owner.principal)
+
+    def follow(self, subscription: Subscription, after: int | None) -> None:
         """Send what came after the position `after`, if one is given, then what comes live."""
         if subscription.ended:
             return
-        topic = subscription.topic
         if after is None:
-            topic.live[self._owner.id] = self._owner
+            subscription.topic.go_live(subscription.subscriber)
         else:
-            subscription.catching_up = self._owner.tasks.start(catch_up(self._owner, self._hub, topic, after))
+            self.start(subscription, self.catch_up(subscription, after))
 
-    def end(self, stream: str) -> bool:
-        """Send no more of a stream; returns whether anything of it was sent."""
-        found = [each for each in self._open if each.key.name == stream and not each.ended]
-        for subscription in found:
-            subscription.end(self._owner.id)
-        return bool(found)
+    async def catch_up(self, subscription: Subscription, after: int) -> None:
+        topic = subscription.topic
+        await catch_up(subscription.subscriber, self._hub, topic, after, settled=subscription.opens)
+
+    def start(self, subscription: Subscription, work: Coroutine[Any, Any, None]) -> None:
+        """Run what ends with the subscription."""
+        subscription.task = self._owner.tasks.start(work)
+
+    def find(self, stream: str) -> Subscription | None:
+        return next((each for each in self._open if each.key.name == stream), None)
+
+    def end(self, subscription: Subscription) -> None:
+        """Send no more of a stream; nothing if that is so already."""
+        if not subscription.ended:
+            subscription.ended = True
+            self._open.remove(subscription)
+            subscription.topic.remove(subscription.subscriber)
+            if subscription.task is not None:
+                subscription.task.cancel()
+            if subscription.when_ended is not None:
+                subscription.when_ended()
+            self._hub.leave(subscription.topic)
+
+    def end_all(self) -> None:
+        for subscription in tuple(self._open):
+            self.end(subscription)
 
     async def forbidden_to(self, principal: Principal) -> list[str]:
         """The streams among them that `principal` may not read; raises Unavailable."""
@@ -105,13 +148,6 @@ class Subscriptions:
             except Problem:
                 found.append(subscription.key.name)
         return found
-
-    async def _prepare(self, subscription: _Subscription) -> None:
-        if not subscription.topic.opened.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_OPEN_SECONDS):
-                    await subscription.topic.opened.wait()
-        await self._check(subscription.key, self._owner.principal)
 
     async def _check(self, key: StreamKey[Any], principal: Principal | None) -> None:
         if principal is None:

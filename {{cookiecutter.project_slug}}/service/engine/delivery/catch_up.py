@@ -2,19 +2,19 @@
 
 from service.engine.delivery.hub import Hub
 from service.engine.delivery.topic import Subscriber, Topic
-from service.engine.foundation.frames import frame_of
-from service.engine.foundation.wire import CaughtUp, HistoryGap
 from service.engine.streams.event import Event
 from service.engine.streams.stored import HISTORY_LIMIT
 
 
-async def catch_up(subscriber: Subscriber, hub: Hub, topic: Topic, after: int) -> None:
+async def catch_up(subscriber: Subscriber, hub: Hub, topic: Topic, after: int, *, settled: bool) -> None:
     """Send what was missed since `after`, then say so and follow the topic live.
 
     The topic goes on meanwhile; what it delivers in that time is read with the rest. Nothing is awaited between the
     last look at its position and going live, so no event can fall in between.
+    `settled`: whether the topic was opened for this, and so has read how far the stream is.
     """
-    await hub.settled(topic)
+    if not settled:
+        await hub.settled(topic)
     position = after
     while 0 < topic.position - position <= HISTORY_LIMIT:
         events = await topic.events_after(position)
@@ -23,14 +23,14 @@ async def catch_up(subscriber: Subscriber, hub: Hub, topic: Topic, after: int) -
         await _send(subscriber, events)
         position = events[-1].seq
     if position < topic.position:
-        subscriber.push(frame_of(HistoryGap(after=position, seq=topic.position)))
+        subscriber.fell_behind(topic.stream.name, position, topic.position)
     else:
-        subscriber.push(frame_of(CaughtUp(seq=topic.position)))
-    topic.live[subscriber.id] = subscriber
+        subscriber.caught_up(topic.stream.name, topic.position)
+    topic.go_live(subscriber)
 
 
 async def _send(subscriber: Subscriber, events: list[Event]) -> None:
     for event in events:
         if event.origin != subscriber.id:
-            subscriber.push(event.frame)
+            subscriber.push(subscriber.form(event))
             await subscriber.drained()

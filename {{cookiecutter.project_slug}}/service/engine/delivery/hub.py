@@ -1,12 +1,13 @@
 """The topics of this process, and their way to the broker and the database."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
 
+from service.engine.delivery.presence import Presence
 from service.engine.delivery.topic import Topic
 from service.engine.foundation.backoff import Backoff
 from service.engine.foundation.metrics import Metrics
@@ -27,8 +28,9 @@ _logger = structlog.get_logger(__name__)
 class Hub:
     """All topics of this process."""
 
-    def __init__(self, streams: DeclaredStreams, metrics: Metrics) -> None:
+    def __init__(self, streams: DeclaredStreams, presence: Presence, metrics: Metrics) -> None:
         self.database = streams.database
+        self._presence = presence
         self._streams = streams
         self._broker = streams.broker
         self._metrics = metrics
@@ -40,17 +42,16 @@ class Hub:
         self._asking = asyncio.Event()
         self._resumed = asyncio.Event()
 
-    @asynccontextmanager
-    async def joined(self, key: StreamKey[Any]) -> AsyncIterator[Topic]:
-        """The topic of a stream, kept while somebody is in the block; it may still be opening."""
+    def join(self, key: StreamKey[Any]) -> Topic:
+        """The topic of a stream, which may still be opening; kept until whoever joined has left."""
         topic = self._topics.get(key.name) or self._new_topic(self._streams.stored(key))
         topic.holders += 1
-        try:
-            yield topic
-        finally:
-            topic.holders -= 1
-            if not topic.holders:
-                self._forget(topic)
+        return topic
+
+    def leave(self, topic: Topic) -> None:
+        topic.holders -= 1
+        if not topic.holders:
+            self._forget(topic)
 
     def receive(self, name: str, payload: str) -> None:
         """Take an event from the broker."""
@@ -139,7 +140,7 @@ class Hub:
         _logger.error("delivery_failed", exc_info=error)
 
     def _new_topic(self, stream: StoredStream[Any]) -> Topic:
-        topic = self._topics[stream.name] = Topic(stream, self._repairs, self._metrics)
+        topic = self._topics[stream.name] = Topic(stream, self._presence, self._repairs, self._metrics)
         self._metrics.topics.inc()
         self._unopened.append(topic)
         self._wanted.set()

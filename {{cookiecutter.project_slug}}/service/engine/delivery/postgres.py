@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
 from time import monotonic
 
@@ -50,6 +50,10 @@ class PostgresBroker:
 
     def publish(self, topic: str, payload: str) -> None:
         """Nothing is left to do: NOTIFY was part of the transaction."""
+
+    async def signal(self, batch: Sequence[tuple[str, str]]) -> bool:  # noqa: ARG002
+        """There are channels, so nothing goes this way."""
+        return False
 
     def publishing(self) -> AbstractAsyncContextManager[None]:
         return nullcontext()

@@ -11,14 +11,14 @@ from typing import Any, Protocol
 
 import structlog
 
+from service.engine.delivery.presence import Presence
 from service.engine.foundation.backoff import Backoff
-from service.engine.foundation.frames import Frame
 from service.engine.foundation.metrics import Metrics
 from service.engine.foundation.problems import Unavailable
 from service.engine.foundation.tasks import Tasks
-from service.engine.foundation.wire import UserId
-from service.engine.streams.event import Event
-from service.engine.streams.stored import HISTORY_LIMIT, StoredStream
+from service.engine.foundation.wire import Signal, UserId
+from service.engine.streams.event import Event, Form, Passing
+from service.engine.streams.stored import HISTORY_LIMIT, Signalled, StoredStream
 
 _ON_ITS_WAY_SECONDS = 0.05
 """How long we wait for an event that is known to be committed, before we read it from the table."""
@@ -34,13 +34,27 @@ class Subscriber(Protocol):
     id: str
 
     @property
+    def form(self) -> Form:
+        """What it is sent of each event; of few kinds."""
+
+    @property
     def user_id(self) -> UserId | None:
         """Who it is, where that is known."""
 
-    def push(self, frame: Frame) -> None: ...
+    def push(self, encoded: Any) -> None:
+        """Send an event, in its form, as soon as it can be sent."""
 
     async def drained(self) -> None:
         """Return when it has read most of what it was sent."""
+
+    def caught_up(self, stream: str, seq: int) -> None:
+        """It was sent everything up to `seq`; what follows is live."""
+
+    def fell_behind(self, stream: str, after: int, seq: int) -> None:
+        """It was not sent what came after `after`, because that is too much; what follows `seq` is live."""
+
+    def signalled(self, signal: Passing, origin: str) -> None:
+        """Somebody, on the connection `origin`, signals."""
 
     def expel(self, stream: str) -> None:
         """Its user may not read the stream any longer: it is sent no more of it."""
@@ -53,13 +67,15 @@ class Topic:
     stream's position has been read; what is published after that cannot be missed.
     """
 
-    def __init__(self, stream: StoredStream[Any], repairs: Tasks, metrics: Metrics) -> None:
+    def __init__(self, stream: StoredStream[Any], presence: Presence, repairs: Tasks, metrics: Metrics) -> None:
         self.stream = stream
+        self._presence = presence
         self.holders = 0
         """How many subscriptions keep it."""
         self.subscribers: dict[str, Subscriber] = {}
         """All of them, those that are catching up too."""
-        self.live: dict[str, Subscriber] = {}
+        self._live: dict[Form, dict[str, Subscriber]] = {}
+        """Those that are sent what comes, by the form that they take."""
         self.position = 0
         self.opened = asyncio.Event()
         self._metrics = metrics
@@ -74,6 +90,18 @@ class Topic:
         self._repair: asyncio.Task[None] | None = None
         self._waiting: list[asyncio.Future[None]] = []
 
+    def add(self, subscriber: Subscriber) -> None:
+        """Count a subscriber that is sent nothing yet."""
+        self.subscribers[subscriber.id] = subscriber
+
+    def go_live(self, subscriber: Subscriber) -> None:
+        """Send a subscriber what comes from now on."""
+        self._live.setdefault(subscriber.form, {})[subscriber.id] = subscriber
+
+    def remove(self, subscriber: Subscriber) -> None:
+        self.subscribers.pop(subscriber.id, None)
+        self._live.get(subscriber.form, {}).pop(subscriber.id, None)
+
     def open(self, position: int) -> None:
         """Go live after `position`, or before the first event that came while nobody knew it."""
         self._newest = max(self._newest, position)
@@ -83,7 +111,7 @@ class Topic:
             self.repair()
 
     def receive(self, payload: str) -> None:
-        """Take what the broker carried: an event, for one too large to carry only its `seq`, or who must leave.
+        """Take what the broker carried: an event, for one too large only its `seq`, or what is no event.
 
         Raises:
             ValueError: It is none of these.
@@ -91,6 +119,10 @@ class Topic:
         announced = self.stream.announced(payload)
         if announced.revoked is not None:
             self._expel(announced.revoked)
+        if announced.presence is not None:
+            self._presence.receive(self.stream.name, announced.presence)
+        if announced.signal is not None:
+            self._pass_on(announced.signal)
         seq, event = announced.seq, announced.event
         if seq is None:
             return
@@ -152,6 +184,12 @@ class Topic:
             if str(subscriber.user_id) == user:
                 subscriber.expel(self.stream.name)
 
+    def _pass_on(self, signalled: Signalled) -> None:
+        signal = Passing(Signal(stream=self.stream.name, user_id=signalled["user"], data=signalled["data"]))
+        for subscribers in self._live.values():
+            for subscriber in subscribers.values():
+                subscriber.signalled(signal, signalled["origin"])
+
     def _deliver_in_turn(self) -> None:
         while (event := self._early.pop(self.position + 1, None)) is not None:
             self._deliver(event)
@@ -159,11 +197,12 @@ class Topic:
     def _deliver(self, event: Event) -> None:
         self._move_to(event.seq)
         self._remember(event)
-        frame = event.frame
-        origin = self.live.get(event.origin) if event.origin else None
-        for subscriber in self.live.values():
-            if subscriber is not origin:
-                subscriber.push(frame)
+        for form, subscribers in self._live.items():
+            encoded = form(event)
+            origin = subscribers.get(event.origin) if event.origin else None
+            for subscriber in subscribers.values():
+                if subscriber is not origin:
+                    subscriber.push(encoded)
 
     def _move_to(self, position: int) -> None:
         self.position = position

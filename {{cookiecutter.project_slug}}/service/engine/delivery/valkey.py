@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import structlog
@@ -68,6 +68,15 @@ class ValkeyBroker:
         self._published.clear()
         self._publishing.set()
 
+    async def signal(self, batch: Sequence[tuple[str, str]]) -> bool:
+        if self._prefix is None:
+            return False
+        try:
+            await self._publish(self._prefix, batch)
+        except _LOST:
+            return False
+        return True
+
     @asynccontextmanager
     async def publishing(self) -> AsyncIterator[None]:
         publisher = asyncio.create_task(self._publish_all())
@@ -112,16 +121,19 @@ class ValkeyBroker:
             while self._unpublished:
                 batch = [self._unpublished.popleft() for _ in range(min(len(self._unpublished), _LARGEST_BATCH))]
                 try:
-                    async with self._client.pipeline(transaction=False) as pipeline:
-                        for topic, payload in batch:
-                            pipeline.publish(prefix + topic, payload)
-                        await pipeline.execute()
+                    await self._publish(prefix, batch)
                 except _LOST as error:
                     self._metrics.events_dropped.inc(len(batch))
                     self._unsent.failed(error)
                 else:
                     self._unsent.over()
             self._published.set()
+
+    async def _publish(self, prefix: str, batch: Sequence[tuple[str, str]]) -> None:
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for topic, payload in batch:
+                pipeline.publish(prefix + topic, payload)
+            await pipeline.execute()
 
     async def _stay_subscribed(self, receive: Receive, resumed: Callable[[], None]) -> None:
         backoff = Backoff()

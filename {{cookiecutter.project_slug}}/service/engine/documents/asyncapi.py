@@ -5,7 +5,7 @@ https://www.asyncapi.com/docs/reference/specification/v3.0.0
 
 import inspect
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from types import UnionType
 from typing import Annotated, Any, Never, Union, get_args, get_origin
@@ -16,11 +16,14 @@ from pydantic import JsonValue, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from service.engine.auth.handshake import SUBPROTOCOL
+from service.engine.documents.streams import in_words, named_event, stream_channel
+from service.engine.endpoints.many_streams import PATH as MANY_STREAMS
 from service.engine.endpoints.router import Endpoint, Endpoints
 from service.engine.foundation import wire
 from service.engine.foundation.project import Project
 from service.engine.foundation.wire import Answer, Message
 from service.engine.link.codec import Control
+from service.engine.streams.stream import Stream
 
 Document = dict[str, Any]
 
@@ -58,20 +61,26 @@ _SERVERS = {
 }
 
 
-def document(project: Project, routers: Iterable[APIRouter]) -> Document:
-    """The document of the endpoints that these routers declare."""
+def document(project: Project, routers: Iterable[APIRouter], streams: Sequence[Stream[Any]]) -> Document:
+    """The document of the endpoints that these routers declare, and of the streams that can be followed."""
     channels: Document = {}
     operations: Document = {}
     messages: Document = {}
     used: set[tuple[type[Message], JsonSchemaMode]] = set()
     for endpoint, route in _declared(routers):
-        name = re.sub(r"\W+", "_", endpoint.path).strip("_")
-        directions = {"receive": _taken(endpoint), "send": _sent(endpoint, route)}
+        name = _key(endpoint.path)
+        directions = {"receive": _taken(endpoint), "send": _sent(endpoint)}
+        if endpoint.path == MANY_STREAMS:
+            directions["send"] += dict.fromkeys(named_event(stream) for stream in streams)
         channels[name] = _channel(endpoint, route, set(chain.from_iterable(directions.values())))
         for action, kinds in directions.items():
             operations[f"{name}.{action}"] = _operation(name, action, kinds, secured=endpoint.authenticated)
             messages |= {_name(kind): _message(kind) for kind in kinds}
             used |= {(kind, _MODES[action]) for kind in kinds if kind not in _RAW}
+    for stream in streams:
+        name, event = f"stream_{_key(stream.name)}", named_event(stream)
+        channels[name] = stream_channel(stream, event)
+        operations[f"{name}.send"] = _operation(name, "send", [event], secured=True)
     return {
         "asyncapi": "3.0.0",
         "info": {"title": project.name, "version": project.version, "description": project.description},
@@ -85,6 +94,10 @@ def document(project: Project, routers: Iterable[APIRouter]) -> Document:
             "securitySchemes": _SECURITY,
         },
     }
+
+
+def _key(address: str) -> str:
+    return re.sub(r"\W+", "_", address).strip("_")
 
 
 def _declared(routers: Iterable[APIRouter]) -> Iterator[tuple[Endpoint, APIWebSocketRoute]]:
@@ -101,12 +114,12 @@ def _taken(endpoint: Endpoint) -> list[Any]:
     return [*declared, *control] if _speaks_messages(endpoint) else declared
 
 
-def _sent(endpoint: Endpoint, route: APIWebSocketRoute) -> list[Any]:
+def _sent(endpoint: Endpoint) -> list[Any]:
     """What clients may be sent: what was declared, and what the engine says besides."""
     kinds: list[Any] = [*_members(endpoint.outgoing), wire.Error]
     if _speaks_messages(endpoint):
         kinds += [wire.Pong, wire.Ping, wire.Authenticated] if endpoint.authenticated else [wire.Pong]
-    if any(field.name == "after" for field in route.dependant.query_params):
+    if endpoint.resumes:
         kinds += [wire.CaughtUp, wire.HistoryGap]
     return [*kinds, wire.Reconnect] if _speaks_json(endpoint) else kinds
 
@@ -215,6 +228,4 @@ def _schema(info: Any) -> Document:
 
 
 def _parameter(info: Any) -> Document:
-    schema = _schema(info)
-    limits = [str(schema[limit]) for limit in ("minimum", "maximum") if limit in schema]
-    return {"description": info.description or f"{schema.get('type', 'string')} {' to '.join(limits)}".strip()}
+    return {"description": info.description or in_words(_schema(info))}

@@ -58,6 +58,8 @@ def _problems_of(operation: Document) -> list[tuple[int, str]]:
         problems += [_NO_TOKEN, _FORBIDDEN, _UNAVAILABLE]
     if "requestBody" in operation:
         problems.append(_TOO_LARGE)
+    if "404" in operation["responses"]:
+        problems.append((404, operation["responses"]["404"]["description"]))
     if "422" in operation["responses"]:
         problems.append(_INVALID)
     return problems

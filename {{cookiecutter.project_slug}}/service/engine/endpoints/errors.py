@@ -68,7 +68,7 @@ class AnswerBugs:
 
 async def _on_problem(connection: HTTPConnection, problem: Problem) -> Response | None:
     if isinstance(connection, WebSocket):
-        await _refuse(connection, problem)
+        await refuse(connection, problem)
         return None
     return _answer(problem)
 
@@ -137,12 +137,12 @@ async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def _give(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "websocket":
-        await _refuse(WebSocket(scope, receive, send), problem)
+        await refuse(WebSocket(scope, receive, send), problem)
     else:
         await _answer(problem)(scope, receive, send)
 
 
-async def _refuse(handshake: WebSocket, problem: Problem) -> None:
+async def refuse(handshake: WebSocket, problem: Problem) -> None:
     """Answer a handshake with HTTP, or where the server cannot do that with the close code alone."""
     if not isinstance(problem, Refusal):
         close_code = 1013 if problem.status in {429, 503} else 1008

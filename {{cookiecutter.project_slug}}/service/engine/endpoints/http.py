@@ -1,10 +1,11 @@
 """What every request and answer goes through: well-formed requests, a limit on bodies, headers that browsers obey.
 
-WebSockets pass through functions that are no coroutines, whose frames each connection would keep.
+Handshakes go another way where they can (`application.handshakes`), and have no use for most of it.
 """
 
 import re
 from collections.abc import Awaitable
+from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -41,6 +42,11 @@ class SafeHeaders:
         self._headers = {**_HEADERS, "Strict-Transport-Security": _HSTS} if https else _HEADERS
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return self._app(scope, receive, self.adding(send))
+
+    def adding(self, send: Send) -> Send:
+        """`send`, of answers with the headers."""
+
         async def add_headers(message: Message) -> None:
             if message["type"] in _ANSWERS:
                 headers = MutableHeaders(scope=message)
@@ -48,7 +54,7 @@ class SafeHeaders:
                     headers.setdefault(name, value)
             await send(message)
 
-        return self._app(scope, receive, add_headers)
+        return add_headers
 
 
 class WellFormed:
@@ -66,17 +72,21 @@ class WellFormed:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         app = self._app
         if scope["type"] != "lifespan":
-            if not _has_host(scope):
+            if not has_host(scope):
                 app = self._bad_request
             elif scope["path"].endswith("\n"):
                 app = self._not_found
         return app(scope, receive, send)
 
 
-def _has_host(scope: Scope) -> bool:
-    """RFC 9112 §3.2."""
+def has_host(scope: Scope) -> bool:
+    """Whether a request names its host as RFC 9112 §3.2 has it."""
     hosts = Headers(scope=scope).getlist("host")
     return all(map(_HOST.fullmatch, hosts)) and (len(hosts) == 1 or (not hosts and scope["http_version"] == "1.0"))
+
+
+class _EnoughError(Exception):
+    """The head of an answer is all that was asked for, and the body may have no end."""
 
 
 class HeadAsGet:
@@ -94,10 +104,13 @@ class HeadAsGet:
             if message["type"] == "http.response.start":
                 await send(message)
                 await send({"type": "http.response.body"})
+            elif message.get("more_body"):
+                raise _EnoughError
 
         as_get = {**scope, "method": "GET"}
         try:
-            await self._app(as_get, receive, send_head)
+            with suppress(_EnoughError):
+                await self._app(as_get, receive, send_head)
         finally:
             scope["route"] = as_get.get("route")
 

@@ -23,7 +23,9 @@ def runtime_of(connection: HTTPConnection) -> _Runtime:
 
 def connection_id(handshake: HTTPConnection) -> str:
     """What the connection of a handshake is, or will be, called."""
-    identity: str = handshake.scope.setdefault(_CONNECTION_ID, new_id())
+    if _CONNECTION_ID not in handshake.scope:
+        handshake.scope[_CONNECTION_ID] = new_id()
+    identity: str = handshake.scope[_CONNECTION_ID]
     return identity
 
 
@@ -32,6 +34,10 @@ def settings_of(connection: HTTPConnection, kind: type[S]) -> S:
     settings = runtime_of(connection).settings
     assert isinstance(settings, kind)
     return settings
+
+
+async def _runtime(connection: HTTPConnection) -> _Runtime:
+    return runtime_of(connection)  # a function that is not `async` would be called in a thread
 
 
 async def _streams(connection: HTTPConnection) -> _Streams:
@@ -43,7 +49,7 @@ async def _database(connection: HTTPConnection) -> _Database:
     return runtime_of(connection).database
 
 
-Runtime = Annotated[_Runtime, Depends(runtime_of)]
+Runtime = Annotated[_Runtime, Depends(_runtime)]
 Streams = Annotated[_Streams, Depends(_streams)]
 """Append to streams, look into their history, end a right to them."""
 Database = Annotated[_Database, Depends(_database)]

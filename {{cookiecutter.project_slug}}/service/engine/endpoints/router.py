@@ -1,9 +1,10 @@
 """How an endpoint is declared: `@router.websocket(path)` on a function whose first parameter is its connection."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from fastapi import APIRouter, Depends, WebSocket
@@ -13,9 +14,14 @@ from fastapi.params import Security
 from service.engine.auth.handshake import authenticate, check_origin
 from service.engine.connection.connection import Connection, In, Out
 from service.engine.connection.life import WebSocketSession, live
-from service.engine.endpoints.parameters import connection_id, runtime_of
+from service.engine.endpoints.errors import refuse
+from service.engine.endpoints.parameters import ResumeAfter, connection_id, runtime_of
 from service.engine.endpoints.security import authenticated
+from service.engine.foundation.problems import Problem
 from service.engine.link.codec import Codec
+
+_DEPENDENCIES = ("fastapi_inner_astack", "fastapi_function_astack")
+"""Where FastAPI keeps those with `yield` that it has entered, the outer ones first."""
 
 Handler = Callable[..., Awaitable[None]]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -35,6 +41,9 @@ async def _authenticated(websocket: WebSocket) -> WebSocketSession:
     return session
 
 
+SESSIONS = frozenset({_anybody, _authenticated})
+"""What an endpoint of the engine depends on."""
+
 AnonymousConnection = Annotated[Connection[In, Out], Depends(_anybody)]
 AuthenticatedConnection = Annotated[Connection[In, Out], Depends(_authenticated)]
 
@@ -49,6 +58,8 @@ class Endpoint:
     outgoing: Any
     authenticated: bool
     scopes: tuple[str, ...]
+    resumes: bool
+    """Whether it sends what was missed first."""
 
 
 class Endpoints(APIRouter):
@@ -67,9 +78,11 @@ class Endpoints(APIRouter):
     ) -> Callable[[F], F]:
         def declare(handler: F) -> F:
             parameter, incoming, outgoing = _connection_types(handler)
-            others = get_args(get_type_hints(handler, include_extras=True)[parameter])[1:]
+            hints = get_type_hints(handler, include_extras=True)
+            is_authenticated = Depends(_authenticated) in get_args(hints[parameter])[1:]
             scopes, rest = _scopes_among(dependencies or ())
-            endpoint = Endpoint(path, handler, incoming, outgoing, Depends(_authenticated) in others, scopes)
+            resumes = ResumeAfter in hints.values()
+            endpoint = Endpoint(path, handler, incoming, outgoing, is_authenticated, scopes, resumes)
             if scopes and not endpoint.authenticated:
                 raise TypeError(f"{handler.__name__} asks for a scope of anybody: declare an AuthenticatedConnection")
             self.declared.append(endpoint)
@@ -81,12 +94,38 @@ class Endpoints(APIRouter):
                 session.path, session.codec, session.required_scopes = path, codec, scopes
                 if session.principal is not None:
                     session.check_scopes(session.principal)
-                await live(session, handler, {**arguments, parameter: Connection(session)})
+                endpoint = partial(handler, **{**arguments, parameter: Connection(session)})
+                await session.link.run(_life(session, endpoint))
 
             super(Endpoints, self).websocket(path, name, dependencies=rest)(run)
             return handler
 
         return declare
+
+
+def _life(session: WebSocketSession, endpoint: Callable[[], Awaitable[None]]) -> Coroutine[Any, Any, None]:
+    assert session.websocket is not None
+    scope = session.websocket.scope
+    lent = [scope[name].pop_all() for name in _DEPENDENCIES if name in scope]
+    return _live_with(lent, session, endpoint) if lent else live(session, endpoint, refuse)
+
+
+async def _live_with(
+    lent: Sequence[AsyncExitStack], session: WebSocketSession, endpoint: Callable[[], Awaitable[None]]
+) -> None:
+    """Live in the dependencies with `yield`: FastAPI would end them when the handshake's checks have returned."""
+    try:
+        async with AsyncExitStack() as stack:
+            for each in lent:
+                await stack.enter_async_context(each)
+            await live(session, endpoint, _raise)
+    except Problem as problem:
+        assert session.websocket is not None
+        await refuse(session.websocket, problem)
+
+
+async def _raise(_websocket: WebSocket, problem: Problem) -> None:
+    raise problem
 
 
 def _scopes_among(dependencies: Sequence[Dependency]) -> tuple[tuple[str, ...], list[Dependency]]:

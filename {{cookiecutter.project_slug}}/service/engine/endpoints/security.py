@@ -11,10 +11,10 @@ from service.engine.auth.tokens import unauthorized
 from service.engine.endpoints.parameters import runtime_of
 from service.engine.foundation.problems import insufficient_scope
 
-_BEARER = HTTPBearer(auto_error=False, bearerFormat="JWT")
+BEARER = HTTPBearer(auto_error=False, bearerFormat="JWT")
 
 
-async def authenticated(request: Request, required: SecurityScopes, _: Annotated[Any, Security(_BEARER)]) -> Principal:
+async def authenticated(request: Request, required: SecurityScopes, _: Annotated[Any, Security(BEARER)]) -> Principal:
     """The principal of a request, whose token has every scope that the endpoint asks for.
 
     Raises:

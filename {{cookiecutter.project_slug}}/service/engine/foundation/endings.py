@@ -62,9 +62,9 @@ OF_THE_PROTOCOL = frozenset({1001, 1002, 1005, LOST, 1007})
 CODES = frozenset({ending.code for ending in ENDINGS}) | OF_THE_PROTOCOL
 
 
-def of_client(code: int) -> Ending:
+def of_client(code: int, reason: str = "") -> Ending:
     """An ending that the client, its link or the protocol brought about."""
-    return Ending(code, "", Next.BACK_OFF)
+    return Ending(code, reason, Next.BACK_OFF)
 
 
 def label(ending: Ending | None) -> str:

@@ -47,6 +47,8 @@ class Metrics:
         self.events = self._counter("hub_events", "Events taken from the broker")
         self.unreadable_events = self._counter("hub_unreadable_events", "Events that were not what we publish")
         self.events_dropped = self._counter("broker_events_dropped", "Events the broker did not take")
+        self.signals_dropped = self._counter("hub_signals_dropped", "Signals that were sent to nobody")
+        self.present = self._gauge("hub_users_present", "Users on streams, by the subscriptions of this process")
         self.delivery_errors = self._counter("hub_delivery_errors", "Bugs: topics that could not be brought up to date")
         self.gaps = self._counter("hub_gaps", "Times a topic had to be read from its table: an event was missing")
         self.history_queries = self._counter("hub_history_queries", "Queries for missed events")

@@ -86,6 +86,7 @@ Storable = AfterValidator(_without_nul)
 """For a text that PostgreSQL shall keep: `Annotated[str, StringConstraints(max_length=80), Storable]`."""
 
 StorableJson = Annotated[JsonValue, AfterValidator(lambda value: _storable(value))]  # noqa: PLW0108 - pydantic would pass `depth`
+StreamName = Annotated[str, StringConstraints(min_length=1, max_length=1024), Storable]
 ClientId = Annotated[str, StringConstraints(min_length=1, max_length=128), Storable]
 
 
@@ -167,12 +168,89 @@ class CaughtUp(Message):
     seq: int
 
 
-class HistoryGap(Message):
+class HistoryGap(Answer):
     """Too much was missed to send it here: fetch what came after `after` by HTTP. What follows is live."""
 
     type: Literal["history_gap"] = "history_gap"
+    stream: str | None = None
     after: int
     seq: int
+
+
+class Subscribe(FromClient):
+    """Follow a stream: first what came after the position `after`, if one is given, then what comes.
+
+    With `presence` be there for others, and be told who else is.
+    """
+
+    type: Literal["subscribe"] = "subscribe"
+    stream: StreamName
+    after: Annotated[int, Field(ge=0, le=BIGGEST_INTEGER)] | None = None
+    presence: bool = False
+
+
+class Subscribed(Message):
+    """Everything missed has been sent; what follows is live. `seq` is the position of the stream's last event."""
+
+    type: Literal["subscribed"] = "subscribed"
+    stream: str
+    seq: int
+
+
+class Unsubscribe(FromClient):
+    """Follow a stream no longer."""
+
+    type: Literal["unsubscribe"] = "unsubscribe"
+    stream: StreamName
+
+
+class Unsubscribed(Message):
+    """Nothing more of the stream will be sent."""
+
+    type: Literal["unsubscribed"] = "unsubscribed"
+    stream: str
+
+
+class SendSignal(FromClient):
+    """Tell everybody else on a stream something that is not kept: at most once, and in no order with its events."""
+
+    type: Literal["signal"] = "signal"
+    stream: StreamName
+    data: dict[str, JsonValue]
+
+
+class Signal(Message):
+    """What somebody else on the stream signals. It is not stored, and comes at most once."""
+
+    type: Literal["signal"] = "signal"
+    stream: str
+    user_id: UserId
+    data: dict[str, JsonValue]
+
+
+class Presence(Message):
+    """Who is on the stream: at most 1,000 of them, and how many there are."""
+
+    type: Literal["presence"] = "presence"
+    stream: str
+    users: list[UserId]
+    count: int
+
+
+class Joined(Message):
+    """A user has come to the stream."""
+
+    type: Literal["joined"] = "joined"
+    stream: str
+    user_id: UserId
+
+
+class Left(Message):
+    """A user has left the stream."""
+
+    type: Literal["left"] = "left"
+    stream: str
+    user_id: UserId
 
 
 class Error(Answer):

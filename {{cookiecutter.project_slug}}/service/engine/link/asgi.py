@@ -5,9 +5,13 @@ What it cannot do: send protocol pings, or drop a socket that does not read; the
 
 import asyncio
 from collections import deque
+from collections.abc import Coroutine
+from time import monotonic
+from typing import Any
 
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from service.engine.foundation.endings import LOST
 from service.engine.foundation.frames import Frame
 from service.engine.link.link import Receiver
 
@@ -32,7 +36,14 @@ class AsgiLink:
         self._reading = asyncio.Event()
         self._reading.set()
 
-    def attach(self, receiver: Receiver) -> None:
+    async def run(self, life: Coroutine[Any, Any, None]) -> None:
+        await life
+
+    async def accept(self, receiver: Receiver, subprotocol: str | None) -> None:
+        try:
+            await self._websocket.accept(subprotocol)
+        except (OSError, WebSocketDisconnect):
+            receiver.ended(LOST)
         self._receiver = receiver
         self._reader = asyncio.create_task(self._read())
         self._writer = asyncio.create_task(self._write())
@@ -98,9 +109,10 @@ class AsgiLink:
             if message["type"] == "websocket.disconnect":
                 self._receiver.ended(message.get("code", 1005))
                 return
-            self._receiver.heard()
+            now = monotonic()
+            self._receiver.heard(now)
             text = message.get("text")
-            self._receiver.received(message["bytes"] if text is None else text)
+            self._receiver.received(message["bytes"] if text is None else text, now)
 
     async def _write(self) -> None:
         while self._outbox or self._closing is None:

@@ -1,17 +1,24 @@
-"""Why a request opens no WebSocket (RFC 6455 §4.2.1, RFC 9110 §7.8), and the answer of websockets in our form."""
+"""Why a request opens no WebSocket (RFC 6455 §4.2.1, RFC 9110 §7.8)."""
 
 import binascii
+import re
 from collections.abc import Iterator
-from http import HTTPStatus
 
-import websockets.datastructures
 from starlette.datastructures import Headers
-from websockets.http11 import Response
 
 from service.engine.foundation.problems import Refusal
-from service.engine.foundation.wire import Refused
 
 _ASKED_FOR = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+_USUAL = [
+    {b"upgrade": b"websocket", b"connection": connection, b"sec-websocket-version": b"13"}
+    for connection in (b"Upgrade", b"upgrade", b"keep-alive, Upgrade")
+]
+_USUAL_KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
+"""16 bytes in Base64."""
+_LOOKED_AT = {
+    b"upgrade", b"connection", b"sec-websocket-version", b"sec-websocket-key", b"origin", b"content-length",
+    b"transfer-encoding",
+}  # fmt: skip
 _NO_UPGRADE = "This is a WebSocket endpoint, and the request came without {}: a proxy in between may have removed it."
 _OLD_HTTP = "A WebSocket needs HTTP/1.1, and the request came as HTTP/{}: a proxy in between may have changed it."
 
@@ -22,7 +29,22 @@ def refusal_of(method: str, http_version: str, headers: Headers) -> Refusal | No
     Other protocols next to `websocket` are legal, and so are several lines of a list. Nothing of what came is repeated,
     because it may hold a token.
     """
+    if method == "GET" and http_version == "1.1" and _is_usual(headers.raw):
+        return None
     return next(_faults(method, http_version, headers), None)
+
+
+def _is_usual(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether it is as nearly all clients write it, and so not worth a closer look."""
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name in _LOOKED_AT:
+            if name in found:
+                return False
+            found[name] = value
+    key = found.pop(b"sec-websocket-key", b"")
+    found.pop(b"origin", None)
+    return found in _USUAL and _USUAL_KEY.fullmatch(key) is not None
 
 
 def _faults(method: str, http_version: str, headers: Headers) -> Iterator[Refusal]:
@@ -59,14 +81,3 @@ def _is_key(keys: list[str]) -> bool:
         return len(keys) == 1 and len(binascii.a2b_base64(keys[0], strict_mode=True)) == 16
     except ValueError:
         return False
-
-
-def handshake_refusal(status: HTTPStatus | int, _text: str = "") -> Response:
-    """An answer in place of the one of websockets, which would quote the header at fault, which may hold a token."""
-    status = HTTPStatus(status)
-    code = "internal_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_handshake"
-    body = Refused(code=code, message=f"{status.phrase}.", close_code=1008).encode()
-    headers = websockets.datastructures.Headers(
-        {"Connection": "close", "Content-Type": "application/json", "Content-Length": str(len(body))}
-    )
-    return Response(status, status.phrase, headers, body)

@@ -1,10 +1,10 @@
 """Finding out which clients are gone."""
 
 from time import monotonic
+from typing import Any, Protocol
 
 from service.engine.foundation.frames import frame_of
 from service.engine.foundation.wire import Ping
-from service.engine.link.link import Link
 
 _PING = frame_of(Ping())
 
@@ -25,6 +25,23 @@ class Liveness:
         self.heard_at = self.message_at = now
 
 
+class Outlet(Protocol):
+    """A link, as far as the heartbeat uses it."""
+
+    @property
+    def can_ping(self) -> bool:
+        """Whether `ping` does anything."""
+
+    def ping(self) -> None:
+        """Ask for a sign of life, below the application's messages."""
+
+    def write(self, encoded: Any) -> None:
+        """Send a message in the form that the link sends."""
+
+    def buffered(self) -> int:
+        """Bytes waiting to be sent."""
+
+
 class Heartbeat:
     """Asks after `interval` seconds of silence and gives up `timeout` seconds later. An interval of 0 never does."""
 
@@ -32,7 +49,7 @@ class Heartbeat:
         self._interval = interval or float("inf")
         self._timeout = timeout
 
-    def next_look(self, liveness: Liveness, link: Link, now: float, *, answers_pings: bool) -> float | None:
+    def next_look(self, liveness: Liveness, link: Outlet, now: float, *, answers_pings: bool) -> float | None:
         """Ask a client if it is time to. Returns when to look at it again, or None if it has not answered in time.
 
         `answers_pings`: whether its endpoint speaks the application's ping and pong next to the protocol's.

@@ -37,11 +37,13 @@ class Inbox:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
-    async def get(self) -> Any:
-        """The next message, as soon as there is one. For one reader."""
-        while not self._messages:
-            self._waiting = asyncio.get_running_loop().create_future()
-            await self._waiting
+    def arrival(self) -> asyncio.Future[None]:
+        """Done as soon as there is a message. For one reader."""
+        self._waiting = asyncio.get_running_loop().create_future()
+        return self._waiting
+
+    def take(self) -> Any:
+        """The next message, which there has to be."""
         message, size = self._messages.pop(0)
         self._size -= size
         if not self.full:

@@ -14,6 +14,11 @@ class TokenBucket:
         self._level = self._burst
         self._since = monotonic()
 
+    def widen(self, messages: int) -> None:
+        """Let so many more come at once."""
+        self._burst += messages
+        self._level += messages
+
     def take(self, now: float) -> bool:
         """Take one; False if there is none left. `now` is a monotonic time."""
         if not self._rate:

@@ -1,6 +1,7 @@
-"""What carries a connection's frames: `uvicorn_link` is the fast one, `asgi_link` works on any ASGI server."""
+"""What carries a connection's frames: `socket_link` is the fast one, `asgi` works on any ASGI server."""
 
-from typing import Protocol
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
 from service.engine.foundation.frames import Frame
 
@@ -9,29 +10,35 @@ EXTENSION = "service.link"
 
 
 class Receiver(Protocol):
-    """Who is told what arrives; every call returns at once."""
+    """Who is told what arrives; every call returns at once. `now` is a monotonic time."""
 
-    def received(self, data: str | bytes) -> None:
+    def received(self, data: str | bytes, now: float) -> None:
         """A message has arrived."""
 
-    def heard(self) -> None:
+    def heard(self, now: float) -> None:
         """Bytes have arrived: a sign of life."""
 
+    def broke(self, code: int, reason: str) -> None:
+        """The client broke the protocol, and is not listened to any more: close when what it said is answered."""
+
     def ended(self, code: int) -> None:
-        """The client has closed, broke the protocol, or its socket is gone. The first call counts."""
+        """The client has closed, or its socket is gone. The first call counts."""
 
     def overflowed(self) -> None:
         """More is waiting for this client than its outbox may hold."""
 
 
 class Link(Protocol):
-    """One client's socket. Only `drained` waits."""
+    """One client's socket. Only `accept`, `drained` and `finish` wait."""
 
     can_ping: bool
     """Whether `ping` does anything."""
 
-    def attach(self, receiver: Receiver) -> None:
-        """The handshake is accepted: tell `receiver` what arrives from now on."""
+    async def run(self, life: Coroutine[Any, Any, None]) -> None:
+        """Let a connection live: here, or as soon as all that has checked its handshake has returned."""
+
+    async def accept(self, receiver: Receiver, subprotocol: str | None) -> None:
+        """Accept the handshake, and tell `receiver` what arrives from now on; that it has ended, if it has."""
 
     def write(self, frame: Frame) -> None:
         """Send a frame as soon as the client reads; nothing once the link is closing."""

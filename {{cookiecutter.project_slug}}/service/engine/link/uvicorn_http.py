@@ -7,18 +7,18 @@
 """
 
 from asyncio import Transport
-from contextvars import Context
 from http import HTTPStatus
 
 import httptools
 import structlog
 from starlette.datastructures import Headers
-from websockets import datastructures, http11
 
 from service.engine.foundation.wire import Error
 from service.engine.link.handshake_refusal import refusal_of
+from service.engine.link.server_sent import TRANSPORT
+from service.engine.link.socket_link import SocketLink
+from service.engine.link.upgrade import upgrade
 from service.engine.link.uvicorn_http_times import TimedHttpProtocol
-from service.engine.link.uvicorn_websocket import UvicornLink
 
 _MOST_AROUND_BODY = 65_536
 """Bytes of head, chunk sizes and trailers. The body itself is for `BodyLimit` to count."""
@@ -40,6 +40,7 @@ class _Unreadable(Exception):
 class BoundedHttpProtocol(TimedHttpProtocol):
     """One client's socket, until it is a WebSocket's."""
 
+    link_class: type[SocketLink]
     _around_body = 0
     _head = 0
     """Bytes of the head, as far as it is read."""
@@ -47,7 +48,8 @@ class BoundedHttpProtocol(TimedHttpProtocol):
     """Headers of the request that the parser is not shown."""
     _in_body = False
     """Whether `self.cycle` answers a request whose end is to come."""
-    _handshake: http11.Request | None = None
+    _is_handshake = False
+    """Whether the head was one, whose turn to be answered may be to come."""
     _early = b""
     """What came after the handshake that waits."""
     _is_over = False
@@ -62,9 +64,9 @@ class BoundedHttpProtocol(TimedHttpProtocol):
 
     def data_received(self, data: bytes) -> None:
         arrived = len(data)
-        if self._handshake is not None:
+        if self._is_handshake:
             self._early += data
-        while data and self._handshake is None and not self._is_over:
+        while data and not self._is_handshake and not self._is_over:
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as stopped:
@@ -80,13 +82,14 @@ class BoundedHttpProtocol(TimedHttpProtocol):
                 self._refuse(431)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._handshake = None
+        self._is_handshake = False
         super().connection_lost(exc)
 
     # What the parser calls
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self.scope["extensions"] = {TRANSPORT: {"transport": self.transport}}
         self._around_body = self._head = 0
 
     def on_url(self, url: bytes) -> None:
@@ -139,41 +142,31 @@ class BoundedHttpProtocol(TimedHttpProtocol):
 
     def _upgrade_asked_for(self, rest: bytes) -> bytes:
         """Deal with a head that the parser stopped after; returns what it is to read next."""
-        self.parser = type(self.parser)(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         method, version = self.scope["method"], self.scope["http_version"]
         if refusal_of(method, version, Headers(raw=self.headers)) is None:
-            self._handshake = http11.Request(self.url.decode("ascii"), _headers_for_link(self.headers))
+            self._is_handshake = True
             self._early = rest
             if not self.unanswered:
                 self._hand_over()
             return b""
+        self.parser = type(self.parser)(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         shown = [header for header in self.headers if header[0] != b"upgrade"]
         self._withheld = tuple(header for header in self.headers if header[0] == b"upgrade")
         head = b"".join(b"%b: %b\r\n" % header for header in shown)
         return b"%b %b HTTP/%b\r\n%b\r\n" % (method.encode(), self.url, version.encode(), head) + rest
 
     def _hand_over(self) -> None:
-        assert self._handshake is not None
-        assert self.ws_protocol_class is not None
-        handshake, self._handshake = self._handshake, None
+        self._is_handshake = False
         self.stop_timers()
         self.flow.resume_reading()
-        self.connections.discard(self)
-        link = self.ws_protocol_class(config=self.config, server_state=self.server_state, app_state=self.app_state)  # type: ignore[call-arg]
-        assert isinstance(link, UvicornLink)
-        link.connection_made(self.transport)
-        link.client = self.client
-        self.transport.set_protocol(link)
-        Context().run(link.handle_connect, handshake)  # not in the one of the request before
         early, self._early = self._early, b""
-        if early:
-            link.data_received(early)
+        upgrade(self, self.link_class, early)
         del self.parser, self.cycle  # they refer to us: without cycles all goes now, not when garbage is collected
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self._handshake is not None and not self.unanswered and not self.transport.is_closing():
+        if self._is_handshake and not self.unanswered and not self.transport.is_closing():
             self._hand_over()
 
     # What cannot be read
@@ -186,7 +179,8 @@ class BoundedHttpProtocol(TimedHttpProtocol):
 
     def _count(self, *parts: bytes, too_large: int) -> None:
         """Refuse a head that came in one piece, before the length of the piece is looked at."""
-        self._head += sum(map(len, parts))
+        for part in parts:
+            self._head += len(part)
         if self._head > _MOST_AROUND_BODY:
             raise _Unreadable(too_large)
 
@@ -194,7 +188,7 @@ class BoundedHttpProtocol(TimedHttpProtocol):
         """Answer with a problem, if it is this request's turn to be answered, and close."""
         _logger.info("request_refused", status=status, client=self.client and self.client[0])
         self._is_over = True
-        self._handshake, self._early = None, b""
+        self._is_handshake, self._early = False, b""
         self.stop_waiting()
         in_body = self._in_body  # or in the head of one after it
         if self.unanswered and (self.pipeline or not in_body):
@@ -211,14 +205,9 @@ class BoundedHttpProtocol(TimedHttpProtocol):
             self.loop.call_later(_LINGER, self.transport.abort)
 
 
-def _headers_for_link(headers: list[tuple[bytes, bytes]]) -> datastructures.Headers:
-    """With one `Upgrade`, whatever else the client would take: websockets knows no others."""
-    rest = [
-        (name.decode("ascii"), value.decode("latin-1"))
-        for name, value in headers
-        if name not in {b"connection", b"upgrade"}
-    ]
-    return datastructures.Headers([("Connection", "Upgrade"), ("Upgrade", "websocket"), *rest])
+def http_class(link_class: type[SocketLink]) -> type[BoundedHttpProtocol]:
+    """The class to pass to uvicorn as `http`."""
+    return type("ConfiguredHttpProtocol", (BoundedHttpProtocol,), {"link_class": link_class})
 
 
 def _problem(status: int, headers: list[tuple[bytes, bytes]]) -> bytes:

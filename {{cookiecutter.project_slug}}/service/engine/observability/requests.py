@@ -15,16 +15,21 @@ _FREQUENT = {"/healthz", "/readyz", "/metrics"}
 _logger = structlog.get_logger(__name__)
 
 
+def name_client(scope: Scope) -> None:
+    """Have every line say whose it is: as far as FORWARDED_ALLOW_IPS is trusted, of whom before the proxies."""
+    if client := scope.get("client"):
+        structlog.contextvars.bind_contextvars(client=client[0][:_LONGEST_CLIENT])
+
+
 class RequestLog:
-    """ASGI middleware; WebSockets pass untouched, and without a frame of ours that each connection would keep."""
+    """ASGI middleware; WebSockets pass untouched."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if client := scope.get("client"):  # as far as FORWARDED_ALLOW_IPS is trusted, the one before the proxies
-            structlog.contextvars.bind_contextvars(client=client[0][:_LONGEST_CLIENT])
+        name_client(scope)
         return (self._logged if scope["type"] == "http" else self._app)(scope, receive, send)
 
     async def _logged(self, scope: Scope, receive: Receive, send: Send) -> None:

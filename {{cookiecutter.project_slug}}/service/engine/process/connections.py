@@ -10,18 +10,22 @@ from service.engine.foundation.endings import Ending
 from service.engine.foundation.problems import Refusal
 from service.engine.foundation.settings import Settings
 from service.engine.foundation.wire import UserId
-from service.engine.link.heartbeat import Liveness
-from service.engine.link.inbox import Inbox
-from service.engine.link.link import Link
+from service.engine.link.heartbeat import Liveness, Outlet
 
 
 class OpenConnection(Protocol):
     """A connection, as far as the process's affairs with it go."""
 
     principal: Principal | None
-    inbox: Inbox
     liveness: Liveness
-    link: Link
+
+    @property
+    def link(self) -> Outlet:
+        """What carries it."""
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether we do not read what it says, because it says too much: its silence is no verdict."""
 
     @property
     def answers_pings(self) -> bool:
@@ -57,29 +61,37 @@ class Connections:
     def __len__(self) -> int:
         return len(self._open)
 
-    @contextmanager
-    def admitted(self, connection: OpenConnection) -> Iterator[None]:
-        """Count a connection while the block runs.
+    def admit(self, connection: OpenConnection) -> None:
+        """Count a connection until it is discharged.
 
         Raises:
             Refusal: 503 `draining` or `at_capacity`, 429 `too_many_connections`.
         """
-        user = connection.principal.user_id if connection.principal else None
         self.check_room()
-        if user is not None and self._of_user[user] >= self._most_per_user:
-            message = f"A user may have {self._most_per_user} connections here."
-            raise Refusal(429, "too_many_connections", message, close_code=1013, headers={"Retry-After": "5"})
-        self._open.add(connection)
+        user = _user_of(connection)
         if user is not None:
+            if self._of_user[user] >= self._most_per_user:
+                message = f"A user may have {self._most_per_user} connections here."
+                raise Refusal(429, "too_many_connections", message, close_code=1013, headers={"Retry-After": "5"})
             self._of_user[user] += 1
+        self._open.add(connection)
+
+    @contextmanager
+    def admitted(self, connection: OpenConnection) -> Iterator[None]:
+        """Count a connection while the block runs; raises Refusal as `admit` does."""
+        self.admit(connection)
         try:
             yield
         finally:
-            self._open.discard(connection)
-            if user is not None:
-                self._of_user[user] -= 1
-                if not self._of_user[user]:
-                    del self._of_user[user]
+            self.discharge(connection)
+
+    def discharge(self, connection: OpenConnection) -> None:
+        """It has ended."""
+        self._open.discard(connection)
+        if (user := _user_of(connection)) is not None:
+            self._of_user[user] -= 1
+            if not self._of_user[user]:
+                del self._of_user[user]
 
     def check_room(self) -> None:
         """Raise Refusal, 503 `draining` or `at_capacity`, if the process takes nobody."""
@@ -88,3 +100,7 @@ class Connections:
         if len(self._open) >= self._most:
             message = "This process has as many connections as it may: connect again later."
             raise Refusal(503, "at_capacity", message, close_code=1013, headers={"Retry-After": "5"})
+
+
+def _user_of(connection: OpenConnection) -> UserId | None:
+    return connection.principal.user_id if connection.principal else None

@@ -1,7 +1,7 @@
 """What one process consists of, and the tasks that keep it going."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
@@ -12,6 +12,8 @@ from service.engine.auth.revocations import Revocations
 from service.engine.auth.tickets import Tickets
 from service.engine.auth.tokens import Tokens
 from service.engine.delivery.hub import Hub
+from service.engine.delivery.presence import Presence
+from service.engine.delivery.signals import Signals
 from service.engine.foundation import endings
 from service.engine.foundation.backoff import Backoff
 from service.engine.foundation.identity import user_of_request
@@ -27,6 +29,8 @@ from service.engine.storage.database import Database
 from service.engine.streams.broker import Broker
 from service.engine.streams.stream import Stream
 from service.engine.streams.streams import DeclaredStreams
+
+Work = Callable[[], Awaitable[None]]
 
 _REVOCATIONS = "$revocations"
 """The topic on which processes tell each other that there are new ones; no stream can have this name."""
@@ -58,7 +62,9 @@ class Runtime:
         self.tokens = Tokens(settings, self.revocations)
         self.tickets = Tickets(database, self.revocations, settings.jwt_subject_type)
         self.connections = Connections(settings)
-        self.hub = Hub(self.streams, metrics)
+        self.presence = Presence(database, broker, metrics)
+        self.signals = Signals(database, broker, metrics)
+        self.hub = Hub(self.streams, self.presence, metrics)
         self._revoked = asyncio.Event()
         heartbeat = Heartbeat(settings.heartbeat_interval, settings.heartbeat_timeout)
         self._sweep = Sweep(self.connections, heartbeat, metrics, report)
@@ -67,14 +73,15 @@ class Runtime:
     async def running(self) -> AsyncIterator[None]:
         """Keep the process going while the block runs."""
         tasks = Tasks(lambda error: _logger.error("background_task_failed", exc_info=error))
-        for work in (
+        always: tuple[Work, ...] = (
             partial(self.broker.run, self._receive, self._resumed),
             self.hub.open_topics,
             self.hub.answer_positions,
             self.hub.reconcile_topics,
             self._follow_revocations,
             self._sweep.run,
-        ):
+        )
+        for work in (*always, *self._work_that_is_declared()):
             tasks.start(_for_ever(work))
         try:
             yield
@@ -82,6 +89,12 @@ class Runtime:
             await self.hub.close()
             await tasks.ended()
             await self.tokens.close()
+
+    def _work_that_is_declared(self) -> Iterator[Work]:
+        if any(stream.presence for stream in self.streams.declared):
+            yield self.presence.run
+        if any(stream.signals for stream in self.streams.declared):
+            yield self.signals.run
 
     async def drain(self, seconds: float) -> None:
         await drain(self.connections, self.metrics, seconds)

@@ -55,7 +55,7 @@ class Sweep:
         valid_for = principal.expires_at - wall_clock if principal else float("inf")
         if valid_for <= 0:
             connection.close(endings.TOKEN_EXPIRED)
-        if connection.inbox.full:  # we do not read, so silence is no verdict; but a ping may still find the link dead
+        if connection.overloaded:  # a ping may still find the link dead
             connection.link.ping()
             connection.liveness.forgive(now)
         look_at = self._heartbeat.next_look(

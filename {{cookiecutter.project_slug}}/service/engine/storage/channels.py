@@ -10,6 +10,10 @@ TABLES = "'streams'::regclass::oid"
 """Of one service, in a database where NOTIFY is heard by all."""
 NOTIFY_CHANNEL = f":channel || '@' || {TABLES}"
 """In SQL, the channel of what `short` makes of a topic."""
+NOTIFY_ALL = text(f"""
+    SELECT pg_notify(channel || '@' || {TABLES}, payload)
+    FROM unnest(CAST(:channels AS text[]), CAST(:payloads AS text[])) AS n (channel, payload)
+""")  # noqa: S608 - what is put in is a constant
 
 _HOME = text("""
     SELECT current_database() || ':' || relnamespace::regnamespace AS home FROM pg_class WHERE oid = 'streams'::regclass

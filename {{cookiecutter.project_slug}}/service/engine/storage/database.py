@@ -62,7 +62,7 @@ class Database:
         event.listen(self._engine.sync_engine, "handle_error", _leave_lost_servers)
         event.listen(self._engine.sync_engine, "checkin", _keep_none_that_only_reads)
         self.dialect = self._engine.dialect
-        self.dialect.subject_type = settings.jwt_subject_type  # type: ignore[attr-defined] # for `UserIdText`
+        self.subject_type = self.dialect.subject_type = settings.jwt_subject_type  # type: ignore[attr-defined] # for `UserIdText`
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
 

@@ -53,3 +53,34 @@ class RevocationModel(EngineModel):
 
     user_id: Mapped[str] = mapped_column(String(255), primary_key=True)
     revoked_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class PresenceVersionModel(EngineModel):
+    """How often the presence of a stream has changed: its row is locked by whoever changes it."""
+
+    __tablename__ = "presence_versions"
+    __table_args__ = ({"prefixes": ["UNLOGGED"]},)
+
+    stream: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int]
+
+
+class PresenceModel(EngineModel):
+    """A user who follows a stream on a process, however often."""
+
+    __tablename__ = "presence"
+    __table_args__ = ({"prefixes": ["UNLOGGED"]},)
+
+    stream: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    process: Mapped[str] = mapped_column(String(32), primary_key=True, index=True)
+
+
+class PresenceProcessModel(EngineModel):
+    """A process with users on streams, and when it was last alive."""
+
+    __tablename__ = "presence_processes"
+    __table_args__ = ({"prefixes": ["UNLOGGED"]},)
+
+    process: Mapped[str] = mapped_column(String(32), primary_key=True)
+    seen_at: Mapped[datetime]

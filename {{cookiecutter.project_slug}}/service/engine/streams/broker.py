@@ -1,6 +1,6 @@
 """What carries events between processes: PostgreSQL by default, Valkey when `VALKEY_URL` is set (`delivery`)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -19,6 +19,9 @@ class Broker(Protocol):
 
     def publish(self, topic: str, payload: str) -> None:
         """Send what was committed, soon: nobody waits for it. Does nothing where it left with the transaction."""
+
+    async def signal(self, batch: Sequence[tuple[str, str]]) -> bool:
+        """Publish, at most once, what leaves with no transaction; returns whether it could be."""
 
     def publishing(self) -> AbstractAsyncContextManager[None]:
         """Publish while the block runs, and at its end what is left: for processes that only publish."""

@@ -13,6 +13,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from typing_extensions import TypedDict
 
 from service.engine.foundation.metrics import Metrics
+from service.engine.foundation.wire import UserId
 from service.engine.storage.database import Database
 from service.engine.streams.event import Event
 from service.engine.streams.stream import R, Stream, StreamKey
@@ -27,13 +28,31 @@ _IN_JSON = (int, str, bool, float, datetime, date, UUID)
 _logger = structlog.get_logger(__name__)
 
 
+class Signalled(TypedDict):
+    """What one connection tells the others."""
+
+    user: UserId
+    origin: str
+    data: dict[str, Any]
+
+
+class PresenceChange(TypedDict):
+    """Who has come and gone, with the version that follows; without the names where they are too many."""
+
+    version: int
+    joined: NotRequired[list[str]]
+    left: NotRequired[list[str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """What a broker carried: that there is an event, the event itself if it was small, or that a right has ended."""
+    """What a broker carried: that there is an event, the event itself if it was small, or what is no event."""
 
     seq: int | None = None
     event: Event | None = None
     revoked: str | None = None
+    signal: Signalled | None = None
+    presence: PresenceChange | None = None
 
 
 class Rows(Generic[R]):
@@ -77,21 +96,21 @@ class Rows(Generic[R]):
         decorated = self._decorated.get(name)
         return value if decorated is None else decorated.process_result_value(value, self._dialect)
 
-    def announced(self, payload: str) -> Announcement:
+    def announced(self, stream: str, payload: str) -> Announcement:
         """What a broker carried; raises ValueError if it is not what we publish."""
         carried = self._envelope.validate_json(payload)
         columns = carried.get("row")
         if columns is None:
             if not carried:
                 raise ValueError("neither an event nor a right")
-            return Announcement(carried.get("seq"), revoked=carried.get("revoked"))
+            return Announcement(**carried)
         for name in self._decorated:
             columns[name] = self._read(name, columns[name])
-        event = self.event(self.of(columns))
+        event = self.event(stream, self.of(columns))
         return Announcement(event.seq, event)
 
-    def event(self, row: R) -> Event:
-        return Event(row.seq, self._stream.event.of(row), row.origin)
+    def event(self, stream: str, row: R) -> Event:
+        return Event(stream, row.seq, self._stream.event.of(row), row.origin)
 
 
 class StoredStream(Generic[R]):
@@ -106,7 +125,7 @@ class StoredStream(Generic[R]):
 
     def announced(self, payload: str) -> Announcement:
         """What a broker carried; raises ValueError if it is not what we publish."""
-        return self._rows.announced(payload)
+        return self._rows.announced(self.name, payload)
 
     async def read(self, after: int, limit: int) -> list[Event]:
         """The events after a position, oldest first. A row that makes no event is reported and left out.
@@ -117,7 +136,7 @@ class StoredStream(Generic[R]):
         events = []
         for row in await read_rows(self._database, self._rows, self.key, after, limit):
             try:
-                events.append(self._rows.event(row))
+                events.append(self._rows.event(self.name, row))
             except ValidationError as error:
                 self._metrics.unreadable_events.inc()
                 problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
@@ -150,7 +169,13 @@ def _envelope(columns: Mapping[str, Any]) -> TypeAdapter[Any]:
     row: Any = TypedDict("row", {name: kind | None for name, kind in columns.items()})  # type: ignore[misc]
     envelope: Any = TypedDict(
         "envelope",
-        {"seq": NotRequired[Annotated[int, Strict()]], "row": NotRequired[row], "revoked": NotRequired[str]},
+        {
+            "seq": NotRequired[Annotated[int, Strict()]],
+            "row": NotRequired[row],
+            "revoked": NotRequired[str],
+            "signal": NotRequired[Signalled],
+            "presence": NotRequired[PresenceChange],
+        },
     )
     return TypeAdapter(with_config(ConfigDict(extra="forbid"))(envelope))
 

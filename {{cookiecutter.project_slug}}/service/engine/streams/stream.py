@@ -22,6 +22,10 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 _NAME = re.compile(r"[A-Za-z0-9_.-]+(/([A-Za-z0-9_.-]+|\{\w+\}))*")
 _ESCAPES = {"%": "%25", "/": "%2F"}
 """A parameter's text is one part of a name: `a/b` must not be two."""
+RESERVED = ("events", "presence")
+"""What may follow a stream's name in the address of one of its ways."""
+_OF_ITS_WAYS = {"user", "database", "request", "after", "limit", "last_event_id"}
+"""Names of what its reader and its addresses take besides."""
 
 
 class DeclarationError(Exception):
@@ -35,13 +39,26 @@ class Stream(Generic[R]):
     - `rows`: the table that keeps its events.
     - `event`: what subscribers are sent, made of a row by `Message.of`.
     - `once`: columns that say which rows are the same: of those in one stream only the first is stored.
+    - `signals`: whether subscribers may tell each other what is not stored: who is typing, where a cursor is.
+    - `presence`: whether subscribers may ask who is there.
     """
 
-    def __init__(self, name: str, *, rows: type[R], event: type[Message], once: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        rows: type[R],
+        event: type[Message],
+        once: Sequence[str] = (),
+        signals: bool = False,
+        presence: bool = False,
+    ) -> None:
         self.name = name
         self.rows = rows
         self.event = event
         self.once = tuple(once)
+        self.signals = signals
+        self.presence = presence
         self.parameters: tuple[str, ...] = tuple(_PARAMETER.findall(name))
         self._reader: Reader | None = None
         self._reader_wants: frozenset[str] = frozenset()
@@ -69,6 +86,11 @@ class Stream(Generic[R]):
         await self._reader(**{name: offered[name] for name in self._reader_wants})
 
     @property
+    def rights(self) -> str:
+        """Who may read, in the words of the reader's docstring."""
+        return inspect.getdoc(self._reader) or ""
+
+    @property
     def mapper(self) -> Mapper[R]:
         mapper: Mapper[R] = inspected(self.rows)
         return mapper
@@ -90,10 +112,15 @@ class Stream(Generic[R]):
             found.append(f"{self.rows.__name__} needs a {_constraint(*self.parameters, 'seq')}")
         if self.once and not self._is_unique(*self.once):
             found.append(f"once needs a {_constraint(*self.parameters, *self.once)} on {self.rows.__name__}")
+        if "stream" in self.event.model_fields:
+            found.append(
+                "its event has a field named stream, which is where many of them on one connection name theirs"
+            )
         found += [f"the event needs {name}, which {self.rows.__name__} has not" for name in self._missing()]
         if self._reader is None:
             found.append("it has no reader: declare one with @….reader")
         found += [f"{name} needs a server_default: only SQL can work out its default" for name in self._sql_defaults()]
+        found += [f"a parameter may not be named {name}" for name in self.parameters if name in _OF_ITS_WAYS]
         unknown = sorted(self._reader_wants - {*self.parameters, "user", "database"})
         return found + [f"its reader asks for {name}, which nobody gives it" for name in unknown]
 
@@ -124,7 +151,7 @@ class StreamKey(Generic[R]):
     def __init__(self, stream: Stream[R], values: tuple[UserId, ...]) -> None:
         self.stream = stream
         self.values = values
-        texts = map(_escaped, map(str, values))
+        texts = map(escape, map(str, values))
         self.name = _PARAMETER.sub(lambda _: next(texts), stream.name)
 
     @property
@@ -145,7 +172,7 @@ def check_streams(streams: Sequence[Stream[Any]]) -> None:
         if problems := stream.problems():
             raise DeclarationError(f"the stream {stream.name} cannot work: {'; '.join(problems)}")
         for other in streams[:number]:
-            if _overlap(stream.name, other.name):
+            if _overlap(stream.name, other.name) or _lie_in_the_way(stream.name, other.name):
                 raise DeclarationError(f"the streams {other.name} and {stream.name} could have the same name")
             if stream.table is other.table:
                 raise DeclarationError(f"the streams {other.name} and {stream.name} share a table")
@@ -158,8 +185,23 @@ def _overlap(one: str, other: str) -> bool:
     )
 
 
-def _escaped(value: str) -> str:
+def _lie_in_the_way(one: str, other: str) -> bool:
+    """Whether the address of one could be that of the other's events."""
+    return any(
+        _overlap(f"{first}/{last}", second) for first, second in ((one, other), (other, one)) for last in RESERVED
+    )
+
+
+def escape(value: str) -> str:
+    """A parameter's text as it stands in a stream's name."""
     return "".join(_ESCAPES.get(character, character) for character in value)
+
+
+def unescape(part: str) -> str:
+    """What `escape` has made of a text, or something that it makes another of."""
+    for character, escaped in reversed(_ESCAPES.items()):
+        part = part.replace(escaped, character)
+    return part
 
 
 def _constraint(*names: str) -> str:

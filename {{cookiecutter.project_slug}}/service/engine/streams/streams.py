@@ -15,6 +15,8 @@ from service.engine.foundation.wire import UserId
 from service.engine.storage.channels import NOTIFY_CHANNEL
 from service.engine.storage.database import Database, Row
 from service.engine.streams.broker import Broker
+from service.engine.streams.event import Event
+from service.engine.streams.names import StreamNames
 from service.engine.streams.statement import PAYLOAD, Append, AppendStatements
 from service.engine.streams.stored import Rows, StoredStream, read_positions, read_rows
 from service.engine.streams.stream import R, Stream, StreamKey, check_streams
@@ -29,6 +31,7 @@ class DeclaredStreams:
         """Raises: DeclarationError."""
         check_streams(declared)
         self.declared = tuple(declared)
+        self.names = StreamNames(declared, database.subject_type)
         self.database = database
         self.broker = broker
         self._metrics = metrics
@@ -46,6 +49,17 @@ class DeclaredStreams:
             return self._rows[key.stream]
         except KeyError:
             raise LookupError(f"the stream {key.stream.name} is not among those of the application (app.py)") from None
+
+    async def events(self, key: StreamKey[Any], user: Principal, after: int, limit: int) -> tuple[list[Event], int]:
+        """The first `limit` events after the position `after`, and the position of the stream's last.
+
+        Raises:
+            Problem: `user` may not read the stream, or `unavailable`.
+        """
+        await key.stream.check_reader(key, user, self.database)
+        events = await self.stored(key).read(after, limit)
+        positions = await read_positions(self.database, [key.name])
+        return events, positions.get(key.name, 0)
 
     def append(self, key: StreamKey[R], row: R) -> Append:
         """The statement that appends `row`."""
@@ -95,6 +109,11 @@ class Streams:
                 return self._declared.rows(key).fill(row, stored[0])
             broker.publish(key.name, found[PAYLOAD])
         return self._declared.rows(key).complete(row, append.given, found)
+
+    async def check_reader(self, key: StreamKey[Any], user: Principal) -> None:
+        """Raise Problem if `user` may not read a stream: for who may write where they may read."""
+        self._declared.rows(key)
+        await key.stream.check_reader(key, user, self._declared.database)
 
     async def history(
         self, key: StreamKey[R], user: Principal, after: int = 0, limit: int = 100

@@ -12,7 +12,14 @@ from tests.engine.application.models import EntryModel
 
 RoomId = Annotated[Number, Path(ge=0, le=BIGGEST_INTEGER)]
 
-ROOMS = Stream("rooms/{room_id}", rows=EntryModel, event=Entry, once=("author_id", "client_id"))
+ROOMS = Stream(
+    "rooms/{room_id}",
+    rows=EntryModel,
+    event=Entry,
+    once=("author_id", "client_id"),
+    signals=True,
+    presence=True,
+)
 
 
 @ROOMS.reader

@@ -6,12 +6,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from uvicorn import Config
-from uvicorn.server import ServerState
 
 from service.engine.foundation.frames import Frame
-from service.engine.link.link import EXTENSION, Link
-from service.engine.link.uvicorn_websocket import link_class
+from service.engine.link.link import Link
+from service.engine.link.socket_link import link_class
 from tests.engine.kit.raw import CLOSE, TEXT, RawClient, frame
 
 SMALL, LARGE = b"small", b"large" * 1000
@@ -39,42 +37,38 @@ class Receiver:
     def __init__(self, link: Link, answer: Answer) -> None:
         self._link = link
         self._answer = answer
-        self.gone = asyncio.Event()
 
-    def received(self, _data: str | bytes) -> None:
+    def received(self, _data: str | bytes, _now: float) -> None:
         self._answer(self._link)
 
-    def heard(self) -> None: ...
+    def heard(self, _now: float) -> None: ...
+
+    def broke(self, code: int, reason: str) -> None: ...
 
     def overflowed(self) -> None: ...
 
-    def ended(self, _code: int) -> None:
-        self.gone.set()
+    def ended(self, _code: int) -> None: ...
 
 
 @asynccontextmanager
 async def answering(answer: Answer) -> AsyncIterator[tuple[RawClient, Transport]]:
     """A client of a link that does `answer`, and the link's transport."""
     transports: list[Transport] = []
+    make = link_class(1_048_576, 65_536, 0)
 
-    class CountedLink(link_class(1_048_576, 0)):  # type: ignore[misc]
+    class Shaken(asyncio.Protocol):
+        """Accepts whatever comes first as a handshake."""
+
         def connection_made(self, transport: Any) -> None:
             transports.append(Transport(transport))
-            super().connection_made(transports[0])
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        link: Link = scope["extensions"][EXTENSION]
-        await receive()
-        await send({"type": "websocket.accept"})
-        receiver = Receiver(link, answer)
-        link.attach(receiver)
-        await receiver.gone.wait()
+        def data_received(self, _data: bytes) -> None:
+            loop = asyncio.get_running_loop()
+            link = make(transports[0], loop, set(), b"key", b"")  # type: ignore[arg-type]
+            transports[0].set_protocol(link)
+            loop.create_task(link.accept(Receiver(link, answer), None))  # noqa: RUF006 - it does not wait
 
-    config = Config(app, ws=CountedLink, lifespan="off", log_config=None)
-    config.load()
-    server = await asyncio.get_running_loop().create_server(
-        lambda: CountedLink(config, ServerState(), {}), "127.0.0.1", 0
-    )
+    server = await asyncio.get_running_loop().create_server(Shaken, "127.0.0.1", 0)
     async with server, RawClient.connected(server.sockets[0].getsockname()[1], "/") as client:
         transports[0].writes = 0
         yield client, transports[0]

@@ -13,6 +13,8 @@ from tests.engine.kit.commands import plain_environment
 _BEGIN = """
 import fcntl, os, signal, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+for each in signal.SIGINT, signal.SIGQUIT:  # which a shell lets its background jobs, such as these tests, ignore
+    signal.signal(each, signal.SIG_DFL)
 if "--nohup" in sys.argv:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 os.execv(sys.argv[1], sys.argv[1:sys.argv.index("--")])

@@ -156,7 +156,7 @@ def test_packages_are_installed_where_the_project_is_whatever_pip_was_told(tmp_p
         "PYTHONSAFEPATH": "1",
         "PYTHONWARNINGS": "error",
     }
-    kept = {"PIP_INDEX_URL": "https://packages.example.com/simple", "PIP_CERT": "/etc/ssl/company.pem"}
+    kept = {"PIP_INDEX_URL": "https://packages.example.com/index", "PIP_CERT": "/etc/ssl/company.pem"}
     made = subprocess.run(
         ["make", "setup", f"PYTHON={python}"],
         cwd=tmp_path,

@@ -63,7 +63,8 @@ def test_every_websocket_route_is_in_it(spec: dict[str, Any]) -> None:
     routers = application.routers(demo_endpoints=True)
     routes = {route.path for router in routers for route in router.routes if isinstance(route, WebSocketRoute)}
     assert {"/ws/rooms/{room_id}", "/ws/ping", "/ws/echo", "/ws/json"} <= routes
-    assert {channel["address"] for channel in spec["channels"].values()} == routes
+    streams = {stream.name for stream in application.streams}
+    assert {channel["address"] for channel in spec["channels"].values()} == routes | streams
 
 
 def test_the_demo_endpoints_are_left_out_where_they_are_off(spec: dict[str, Any], commands: Commands) -> None:
@@ -85,6 +86,7 @@ def test_endpoints_that_need_a_token_say_so(spec: dict[str, Any]) -> None:
         for name, operation in spec["operations"].items()
     }
     expected = {"/ws/rooms/{room_id}", "/ws/letters", "/ws/clubs/{club_id}", "/ws/profile", "/ws/glutton", "/ws/ping"}
+    expected |= {"/ws/streams", *(stream.name for stream in application.streams)}
     assert {address for address, is_secured in secured.items() if is_secured} == expected
 
 

@@ -105,7 +105,7 @@ def test_both_dashboards_tell_the_same_story() -> None:
     for_digging = {
         *{"websocket_draining", "websocket_limits_total"},  # the log says when a drain begins; limits are among closes
         *{"hub_topics", "hub_events_total", "hub_gaps_total", "hub_unreadable_events_total", "broker_connected"},
-        *{"hub_delivery_errors_total", "broker_events_dropped_total"},
+        *{"hub_delivery_errors_total", "broker_events_dropped_total", "hub_signals_dropped_total", "hub_users_present"},
     }
     in_grafana = {name for expression in OUR_EXPRESSIONS for name in WORD.findall(expression)}
     counted = {series for series, _ in cloudwatch.COUNTS.values()}

@@ -40,7 +40,7 @@ from tests.engine.kit.commands import Commands
 from tests.engine.kit.fixture_types import Broker, Connect, Number, StartService
 from tests.engine.kit.postgres import Address, Cluster, Database
 from tests.engine.kit.programs import require
-from tests.engine.kit.running import Service
+from tests.engine.kit.running import Service, free_port
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -61,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
     forget_postgres()
     config.addinivalue_line("markers", "needs(program): the test runs only where this program is installed")
     if config.getoption("--valkey") and not hasattr(config, "workerinput"):
-        config.stash[_valkey] = ValkeyServer()
+        config.stash[_valkey] = ValkeyServer(port=free_port())
         config.stash[_valkey].start()
         os.environ["VALKEY_URL"] = config.stash[_valkey].connection_url
 
@@ -139,7 +139,7 @@ def database(postgres: Address) -> Database:
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[str]:
     """The address of a real Valkey."""
-    with ValkeyServer() as server:
+    with ValkeyServer(port=free_port()) as server:
         yield server.connection_url
 
 

@@ -72,4 +72,5 @@ def channel_at(address: str, path: str) -> Channel | None:
 def channels(document: str) -> list[Channel]:
     """The channels of a document, made once however many services share it."""
     parsed = json.loads(document)
-    return [Channel(parsed, key) for key in parsed["channels"]]
+    paths = [key for key, channel in parsed["channels"].items() if channel["address"].startswith("/")]
+    return [Channel(parsed, key) for key in paths]

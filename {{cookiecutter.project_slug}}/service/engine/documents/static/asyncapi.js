@@ -27,14 +27,15 @@ function message(part) {
   );
 }
 
+/** What is said in one direction, if anything is: a stream takes nothing. */
 function operation(channel, action, title) {
-  const { messages } = asyncapi.operations[`${channel}.${action}`];
-  return [element("h3", {}, title), ...messages.map(message)];
+  const found = asyncapi.operations[`${channel}.${action}`];
+  return found ? [element("h3", {}, title), ...found.messages.map(message)] : [];
 }
 
 function endpoint([key, { address, title, description, parameters, bindings }]) {
   const inPath = Object.entries(parameters).map(([name, about]) => [name, { type: "in the path", ...about }]);
-  const ways = asyncapi.operations[`${key}.receive`].security.map((way) => resolve(way).description);
+  const ways = asyncapi.operations[`${key}.send`].security.map((way) => resolve(way).description);
   return element(
     "section",
     { class: "card", "aria-label": title },
@@ -42,7 +43,7 @@ function endpoint([key, { address, title, description, parameters, bindings }]) 
     element("p", {}, ...prose(description)),
     element("p", {}, ...prose(ways.length ? `Needs a token: ${ways.join("; or ")}` : "Needs no token.")),
     fields("Parameters", {
-      properties: { ...Object.fromEntries(inPath), ...bindings.ws.query.properties },
+      properties: { ...Object.fromEntries(inPath), ...bindings?.ws.query.properties },
       required: Object.keys(parameters),
     }),
     ...operation(key, "receive", "You may send"),

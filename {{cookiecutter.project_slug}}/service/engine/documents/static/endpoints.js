@@ -19,10 +19,13 @@ function pathOf({ address }) {
   return address.replace(/\{\w+\}/g, "1");
 }
 
+/** The channels that a WebSocket can be opened to; the others are streams, to follow on one of these. */
+const channels = Object.entries(asyncapi.channels).filter(([, { address }]) => address.startsWith("/"));
+
 /** The channel that a path leads to. */
 function channelOf(wanted) {
   const [bare] = wanted.split("?");
-  return Object.entries(asyncapi.channels).find(([, { address }]) => {
+  return channels.find(([, { address }]) => {
     const parts = address.split(/\{\w+\}/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
     return new RegExp(`^${parts.join("[^/]+")}$`).test(bare);
   });
@@ -188,7 +191,6 @@ function offerTokens(tokens) {
 }
 
 const { info, paths } = await request("/openapi.json");
-const channels = Object.entries(asyncapi.channels);
 document.title = info.title;
 find("h1").textContent = info.title;
 find("#about").textContent = info.description;
