@@ -24,16 +24,16 @@ HOST_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 FORMATS = {
     "project_name": (r".*\S.*", "some text"),
     "project_slug": (
-        r"(?=.{3,20}\Z)[a-z][a-z0-9]*(?:-[a-z0-9]+)*",
-        "3 to 20 lower-case letters, digits and single hyphens, starting with a letter",
+        r"(?=.{3,20}\Z)(?!internal-|aws|ssm|sg-|amzn-)[a-z][a-z0-9]*(?:-[a-z0-9]+)*",
+        "3 to 20 lower-case letters, digits and single hyphens; a letter first, not internal-, aws, ssm, sg-, amzn-",
     ),
     "description": (r".*", "text"),
     "author": (r".*", "text"),
     "github_owner": (
-        r"(?=.{1,39}\Z)[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*",
-        "a GitHub user or organisation: letters, digits and single hyphens",
+        r"(?=.{1,39}\Z)[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*(?:_[A-Za-z0-9]+)?",
+        "a GitHub user or organisation: letters, digits and single hyphens (octocat_acme for a managed user)",
     ),
-    "aws_region": (r"[a-z]{2}(?:-[a-z]+){1,2}-[1-9]", "an AWS region such as eu-central-1"),
+    "aws_region": (r"[a-z]{2,5}(?:-[a-z]+){1,3}-[1-9]", "an AWS region such as eu-central-1"),
     "example": (r"comments|none", "comments or none"),
     "domain_name": (
         r"(?:(?=.{4,253}\Z)(?:" + HOST_LABEL + r"\.)+(?![0-9]+\Z)" + HOST_LABEL + ")?",

@@ -19,6 +19,7 @@ from tests.bakery import ROOT
 
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"
+GITHUB_IDS = ("github_owner_id=1234567", "github_repository_id=7654321")
 # Machines without the internet keep Terraform's providers in a directory of this shape.
 MIRRORS = ("/opt", "/usr/local/share", "/usr/share", "/usr/local", str(Path.home()))
 
@@ -93,7 +94,7 @@ class Cloud:
         """What of infra/bootstrap deployments need."""
         location = {"LocationConstraint": REGION}
         self.client("s3").create_bucket(
-            Bucket=f"{project}-terraform-state-{ACCOUNT}", CreateBucketConfiguration=location
+            Bucket=f"{project}-staging-tfstate-{ACCOUNT}", CreateBucketConfiguration=location
         )
         self.client("ecr").create_repository(repositoryName=project)
 

@@ -8,7 +8,7 @@ Resources = dict[str, list[dict[str, Any]]]
 # Actions that AWS offers for no single resource.
 FOR_ANY_RESOURCE = {"ecr:GetAuthorizationToken", "ecs:DescribeTaskDefinition", "ecs:RegisterTaskDefinition"}
 # What may manage whole services: `terraform apply`, behind an approval.
-MANAGERS = {"apply-staging", "apply-production"}
+MANAGERS = {"apply-staging", "apply-production", "-plan", "plan-staging", "plan-production"}
 
 
 def by_type(root_module: dict[str, Any]) -> Resources:
@@ -47,7 +47,7 @@ def assert_only_named_paths_reach_tasks(resources: Resources, pages: bool) -> No
         for condition in rule["condition"]
         for path in condition["path_pattern"][0]["values"]
     }
-    assert {"/ws/*", "/api/*", "/healthz"} <= paths
+    assert {"/ws/*", "/api/*", "/healthz", "/client.js"} <= paths
     assert ("/" in paths) is pages
     assert not paths & {"/*", "*", "/metrics", "/readyz"}
     for listener in resources["aws_lb_listener"]:
@@ -67,6 +67,9 @@ def assert_everything_is_encrypted(resources: Resources) -> None:
     assert database["storage_encrypted"]
     assert database["manage_master_user_password"]
     assert not database.get("password")
+    (rotation,) = resources["aws_secretsmanager_secret_rotation"]
+    assert rotation["rotation_rules"][0]["automatically_after_days"] == 365
+    assert rotation["rotate_immediately"] is False
     (parameters,) = resources["aws_db_parameter_group"]
     assert {"rds.force_ssl": "1"}.items() <= {each["name"]: each["value"] for each in parameters["parameter"]}.items()
     for valkey in resources.get("aws_elasticache_replication_group", []):
@@ -88,7 +91,9 @@ def assert_what_was_checked_is_what_runs(resources: Resources) -> None:
     settings = {each["name"]: each["value"] for each in service["environment"]}
     heartbeat = int(settings["HEARTBEAT_INTERVAL"]) + int(settings["HEARTBEAT_TIMEOUT"])
     drain, most = int(settings["DRAIN_SECONDS"]), int(settings["MAX_CONNECTIONS"])
-    assert resources["aws_lb"][0]["idle_timeout"] > heartbeat
+    assert int(settings["KEEP_ALIVE"]) > resources["aws_lb"][0]["idle_timeout"] > heartbeat
+    public = [each["cidr_block"] for each in resources["aws_subnet"] if "public" in each["tags"]["Name"]]
+    assert sorted(settings["FORWARDED_ALLOW_IPS"].split(",")) == sorted(public)
     assert service["stopTimeout"] > drain + 5
     assert int(resources["aws_lb_target_group"][0]["deregistration_delay"]) > drain + 20
     (files,) = service["ulimits"]
@@ -138,7 +143,7 @@ def assert_no_role_may_do_everything(resources: Resources) -> None:
                 assert set(actions) <= FOR_ANY_RESOURCE, (role, statement)
 
 
-def assert_only_this_repository_is_trusted(resources: Resources, repository: str) -> None:
+def assert_only_this_repository_is_trusted(resources: Resources, subject_start: str) -> None:
     for role in resources["aws_iam_role"]:
         for statement in statements(role["assume_role_policy"]):
             (kind,) = statement["Principal"]
@@ -151,10 +156,16 @@ def assert_only_this_repository_is_trusted(resources: Resources, repository: str
             assert list(conditions) == ["StringEquals"]
             assert equal["token.actions.githubusercontent.com:aud"] == "sts.amazonaws.com"
             subject = equal["token.actions.githubusercontent.com:sub"]
-            assert subject.startswith(f"repo:{repository}:")
+            assert subject.startswith(subject_start)
             assert "*" not in subject
             if role["name"].endswith(("-deploy", "-apply-staging", "-apply-production")):
                 assert ":environment:" in subject
+
+
+def assert_roles_are_for_aws_itself(resources: Resources) -> None:
+    """GitHub's are made by infra/bootstrap, where no environment can change whom they trust."""
+    for role in resources["aws_iam_role"]:
+        assert [list(each["Principal"]) for each in statements(role["assume_role_policy"])] == [["Service"]]
 
 
 def assert_roles_are_bounded(resources: Resources) -> None:

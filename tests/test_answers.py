@@ -47,6 +47,11 @@ REFUSED_SLUGS = [
     'live"""',
     "live\\",
     "live;ls",
+    "internal-live",
+    "awsome",
+    "ssm-live",
+    "sg-live",
+    "amzn-live",
     "$(id)",
     "{live}",
     "🚀🚀🚀",
@@ -67,6 +72,7 @@ REFUSED_ANSWERS = [
     ("github_owner", "octo--cat"),
     ("github_owner", "octo/cat"),
     ("github_owner", "octo cat"),
+    ("github_owner", "octo_"),
     ("github_owner", "o" * 40),
     ("aws_region", ""),
     ("aws_region", "Frankfurt"),
@@ -181,6 +187,19 @@ def test_a_good_slug_names_the_project(template: Path, tmp_path: Path, slug: str
 )
 def test_the_slug_follows_from_the_name(template: Path, tmp_path: Path, name: str, slug: str) -> None:
     assert bake(template, tmp_path, project_name=name).name == slug
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("aws_region", "eusc-de-east-1"),
+        ("aws_region", "us-gov-west-1"),
+        ("github_owner", "octocat_acme"),
+        ("github_owner", "o" * 39),
+    ],
+)
+def test_an_unusual_answer_is_accepted(template: Path, tmp_path: Path, question: str, answer: str) -> None:
+    assert_valid(bake(template, tmp_path, **{question: answer}))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+PROJECT_DIRECTORY = "{{cookiecutter.project_slug}}"
 TOOLS = Path(sys.executable).parent
 
 
@@ -75,13 +76,28 @@ def test_compose_reads_its_file(project: Path) -> None:
     assert json.loads(result.stdout)["services"].keys() == {"service", "migrate", "database", "valkey"}
 
 
-@pytest.mark.parametrize(("manifest", "ecosystem"), [("requirements.txt", "pip"), (".terraform.lock.hcl", "terraform")])
-def test_everything_that_is_pinned_is_kept_up_to_date(house: Path, manifest: str, ecosystem: str) -> None:
+def test_every_provider_that_is_pinned_is_kept_up_to_date(house: Path) -> None:
     updates = yaml.safe_load((house / ".github" / "dependabot.yml").read_text())["updates"]
     looked_at = {
         directory
         for update in updates
-        if update["package-ecosystem"] == ecosystem
+        if update["package-ecosystem"] == "terraform"
         for directory in update["directories"]
     }
-    assert looked_at == {f"/{path.parent.relative_to(house)}".removesuffix(".") for path in house.rglob(manifest)}
+    locks = house.rglob(".terraform.lock.hcl")
+    assert looked_at == {f"/{path.parent.relative_to(house)}" for path in locks}
+    # A line of a file with hashes cannot be edited alone, as Dependabot would.
+    assert "pip" not in {update["package-ecosystem"] for update in updates}
+
+
+def test_every_package_that_is_pinned_is_locked_anew_each_week(house: Path, template: Path) -> None:
+    steps = yaml.safe_load((house / ".github" / "workflows" / "dependencies.yml").read_text())["jobs"]["lock"]["steps"]
+    assert "make lock" in [step.get("run") for step in steps]
+    recipes = (house / "Makefile").read_text() + (template / PROJECT_DIRECTORY / "Makefile").read_text()
+    locked = set(re.findall(r"--output-file (\S+)", recipes))
+    pinned = {
+        str(path.relative_to(house)).removeprefix(f"{PROJECT_DIRECTORY}/") for path in house.rglob("requirements.txt")
+    }
+    assert pinned <= locked
+    for path in house.rglob("requirements.txt"):
+        assert not re.search(r"https?://|--index-url|--extra-index", path.read_text()), path

@@ -6,12 +6,15 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -21,7 +24,7 @@ from tests.test_project import free_port, wait_for
 
 NAME = f"{PROJECT}-staging"
 REPOSITORY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{PROJECT}"
-STATE = f"{PROJECT}-terraform-state-{ACCOUNT}"
+STATE = f"{PROJECT}-staging-tfstate-{ACCOUNT}"
 LOCK = "staging.tfstate.tflock"
 KEY = "0123456789abcdef" * 4
 AUTHOR = ["-c", "user.name=Ann", "-c", "user.email=ann@example.com"]
@@ -115,6 +118,7 @@ def make_site(cloud: Cloud, project: Path, url: str) -> Site:
         "service": NAME,
         "container": "service",
         "task_definition": pattern,
+        "image_account": ACCOUNT,
         "image_repository": REPOSITORY,
         "subnets": [subnet],
         "security_groups": [group],
@@ -122,7 +126,6 @@ def make_site(cloud: Cloud, project: Path, url: str) -> Site:
         "log_group": f"/{PROJECT}/staging/service",
         "secret_key": secret,
         "database_secret": database_secret,
-        "password_days": 365,
         "url": url,
         "subject_type": "integer",
         "rollout_seconds": 600,
@@ -196,6 +199,18 @@ def test_an_image_that_does_not_become_stable_is_rolled_back(
     assert not idle.is_locked()
 
 
+@pytest.mark.parametrize("digest", ["bad0", "dead", "0001"], ids=["ECS goes back first", "we go back", "no answer"])
+def test_a_first_deployment_that_fails_leaves_no_task_behind(idle: Site, digest: str) -> None:
+    """ECS alone would go on starting tasks of an image that does not exist."""
+    options = [] if digest == "0001" else ["--without-smoke-test"]
+    refused = idle.deploy(idle.cloud.push_image(PROJECT, digest), *options)
+    assert refused.returncode == 1
+    assert "Nothing ran before, so nothing runs now: the service is back at 0 tasks." in refused.stderr
+    assert "Rolled back" not in refused.stderr
+    assert idle.service()["desiredCount"] == 0
+    assert not idle.is_locked()
+
+
 def test_an_image_that_does_not_serve_is_rolled_back(idle: Site, first: str) -> None:
     refused = idle.deploy(idle.cloud.push_image(PROJECT, "0002"))
     assert refused.returncode == 1
@@ -215,6 +230,61 @@ def test_an_image_that_serves_a_client_is_deployed(cloud: Cloud, project: Path, 
     assert f"http://127.0.0.1:{port} serves" in deployed.stderr
     assert place.running_image() == digest
     assert KEY not in deployed.stdout + deployed.stderr
+
+
+def provider_with_a_client(answer: dict[str, str], asked: list[dict[str, list[str]]]) -> type[BaseHTTPRequestHandler]:
+    """An identity provider that gives tokens to programs (RFC 6749 §4.4)."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(answer).encode())
+
+        def log_message(self, *_arguments: Any) -> None:
+            pass
+
+    return Handler
+
+
+def test_a_token_for_the_smoke_test_comes_from_the_identity_provider(
+    idle: Site, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, list[str]]] = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), provider_with_a_client({"access_token": "abc"}, asked)) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            monkeypatch.setenv("SMOKE_TOKEN_URL", f"http://127.0.0.1:{server.server_port}/token")
+            monkeypatch.setenv("SMOKE_CLIENT_ID", "smoke")
+            monkeypatch.setenv("SMOKE_CLIENT_SECRET", "secret")
+            monkeypatch.setenv("SMOKE_AUDIENCE", "live")
+            refused = idle.deploy(idle.cloud.push_image(PROJECT, "0002"))  # nothing answers in front of it
+        finally:
+            server.shutdown()
+    assert asked == [
+        {
+            "grant_type": ["client_credentials"],
+            "client_id": ["smoke"],
+            "client_secret": ["secret"],
+            "audience": ["live"],
+        }
+    ]
+    assert "the smoke test failed" in refused.stderr
+    assert "secret" not in refused.stderr.replace("make secret-key", "")
+    assert idle.running_image() == first
+
+
+def test_without_a_smoke_test_there_is_a_warning_and_without_a_token_a_sentence(
+    idle: Site, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert first
+    silent = idle.deploy(idle.cloud.push_image(PROJECT, "0002"), "--without-smoke-test")
+    assert "warning: without a smoke test" in silent.stderr
+    monkeypatch.setenv("SMOKE_TOKEN_URL", f"http://127.0.0.1:{free_port()}/token")
+    refused = idle.deploy(idle.cloud.push_image(PROJECT, "0003"))
+    assert refused.returncode == 1
+    assert "gave no token for the smoke test" in refused.stderr
 
 
 def test_a_missing_image_changes_nothing(idle: Site, first: str) -> None:
@@ -279,24 +349,36 @@ def small(idle: Site, tmp_path: Path) -> Path:
     (infra / "main.tf").write_text('terraform {\n  backend "s3" {\n    use_lockfile = true\n  }\n}\n')
     (infra / "output.tf").write_text('output "dashboard" {\n  value = "of staging"\n}\n')
     (infra / "bootstrap").mkdir()
-    (infra / "bootstrap" / "output.tf").write_text('output "bucket" {\n  value = "of all"\n}\n')
+    shutil.copy(idle.project / "infra" / "bootstrap" / "terraform.tfvars", infra / "bootstrap")
+    (infra / "bootstrap" / "output.tf").write_text(
+        'variable "environments" {\n  default = []\n}\noutput "bucket" {\n  value = "of all"\n}\n'
+    )
     shutil.copy(idle.project / ".gitignore", infra.parent)
     for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "First"]):
         subprocess.run(["git", *AUTHOR, *command], cwd=infra.parent, check=True)
     return infra.parent
 
 
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, architecture: str = "amd64") -> Path:
+    """A docker that writes down what it is asked for, and where that was no push, it worked."""
+    program, asked = tmp_path / "bin" / "docker", tmp_path / "asked"
+    program.parent.mkdir()
+    program.write_text(
+        f'#!/bin/sh\necho "$@" >> {asked}\ncase $1 in\nimage) echo {architecture};;\npush) exit 9;;\nesac\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    return asked
+
+
 def test_the_image_of_a_commit_is_built_once(
     idle: Site, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    docker = tmp_path / "bin" / "docker"
-    docker.parent.mkdir()
-    docker.write_text("#!/bin/sh\nexit 9\n")
-    docker.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{docker.parent}:{os.environ['PATH']}")
+    asked = docker(tmp_path, monkeypatch)
     commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=small, text=True).strip()
 
     assert deployment(small, idle.cloud, "image", "staging").returncode == 9
+    assert f"--platform linux/amd64 --load --provenance false --tag {REPOSITORY}:{commit} ." in asked.read_text()
     digest = idle.cloud.push_image(PROJECT, "0001", tag=commit)
     for environment in ("staging", "production"):
         found = deployment(small, idle.cloud, "image", environment)
@@ -307,6 +389,28 @@ def test_the_image_of_a_commit_is_built_once(
     refused = deployment(small, idle.cloud, "image", "staging")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "commit first" in refused.stderr
+
+
+def test_the_image_that_was_tested_is_the_one_that_is_pushed(
+    idle: Site, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = docker(tmp_path, monkeypatch)
+    (small / "image.tar").touch()  # what was downloaded
+    assert deployment(small, idle.cloud, "image", "staging", "--loaded", "service:ci").returncode == 9
+    lines = asked.read_text().splitlines()
+    assert lines[0].startswith(f"tag service:ci {REPOSITORY}:")
+    assert not [line for line in lines if line.startswith("buildx")]
+    assert lines[-1].startswith(f"push --quiet {REPOSITORY}:")
+
+
+def test_an_image_for_other_machines_is_not_pushed(
+    idle: Site, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = docker(tmp_path, monkeypatch, "arm64")
+    refused = deployment(small, idle.cloud, "image", "staging", "--loaded", "service:ci")
+    assert refused.returncode == 1
+    assert "the image is for arm64, and staging runs on amd64" in refused.stderr
+    assert "push" not in asked.read_text()
 
 
 @pytest.mark.needs("terraform")
@@ -321,6 +425,92 @@ def test_any_command_of_terraform_runs_on_the_right_state(idle: Site, small: Pat
     assert terraform("staging", "output", "-raw", "dashboard") == "of staging"
     assert terraform("bootstrap", "output", "-raw", "bucket") == "of all"
     assert deployment(small, idle.cloud, "terraform", "staging", "output", "nothing").returncode == 1
+
+
+@pytest.mark.needs("terraform")
+def test_what_was_approved_is_what_is_applied(idle: Site, small: Path) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return deployment(small, idle.cloud, *arguments)
+
+    kept = run("plan", "staging", "--keep", "17")
+    assert kept.returncode == 0, kept.stderr
+    (small / "infra" / "staging.tfplan").unlink()  # another job applies it
+    applied = run("apply", "staging", "--kept", "17")
+    assert applied.returncode == 0, applied.stderr
+    assert run("terraform", "staging", "output", "-raw", "dashboard").stdout == "of staging"
+
+    stale = run("apply", "staging", "--kept", "17")
+    assert stale.returncode == 1
+    assert "staging has changed since the plan was made, so nothing was done: plan again" in stale.stderr
+    missing = run("apply", "staging", "--kept", "18")
+    assert missing.returncode == 1
+    assert "there is no plan 18 of staging" in missing.stderr
+    assert missing.stderr.splitlines()[-1].count("error") == 1
+
+
+def test_a_state_that_could_not_be_written_says_where_it_is(
+    idle: Site, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terraform = tmp_path / "bin" / "terraform"
+    terraform.parent.mkdir()
+    terraform.write_text(
+        f'#!/bin/sh\ncase "$*" in *apply*) touch {small}/infra/errored.tfstate; echo Failed >&2; exit 1;; esac\n'
+    )
+    terraform.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{terraform.parent}:{os.environ['PATH']}")
+    refused = deployment(small, idle.cloud, "apply", "staging")
+    assert refused.returncode == 1
+    assert "Failed\n" in refused.stderr
+    assert 'make terraform ENV=staging ARGS="state push errored.tfstate"' in refused.stderr
+
+
+def bootstrap(
+    small: Path, cloud: Cloud, programs: Path, *arguments: str, gh: str | None
+) -> subprocess.CompletedProcess[str]:
+    """`make bootstrap` on a machine where GitHub's program answers this, or is not there."""
+    programs.mkdir(exist_ok=True)
+    for name in ("terraform", "git"):
+        if not (programs / name).exists():
+            (programs / name).symlink_to(str(shutil.which(name)))
+    if gh is not None:
+        (programs / "gh").write_text(f"#!/bin/sh\nprintf '%s' '{gh}'\n")
+        (programs / "gh").chmod(0o755)
+    environment = {**cloud.environment, "PATH": str(programs) + ":/bin", "TF_CLI_ARGS_apply": "-auto-approve"}
+    return subprocess.run(
+        [sys.executable, "-m", "infra.deploy", "bootstrap", *arguments],
+        cwd=small,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.needs("terraform")
+def test_bootstrap_asks_github_for_the_ids_once(idle: Site, small: Path, tmp_path: Path) -> None:
+    answers = small / "infra" / "bootstrap" / "terraform.tfvars"
+    programs = tmp_path / "programs"
+    refused = bootstrap(small, idle.cloud, programs, gh="")
+    assert refused.returncode == 1
+    assert f"the ids of example/{PROJECT} are missing" in refused.stderr
+    assert f"gh api repos/example/{PROJECT} --jq" in refused.stderr
+
+    ids = "github_owner_id      = 12\ngithub_repository_id = 34\n"
+    first_time = bootstrap(small, idle.cloud, programs, "staging", gh=ids)
+    assert first_time.returncode == 0, first_time.stderr
+    assert answers.read_text().endswith(ids)
+    backend = small / "infra" / "bootstrap" / "backend.tf"
+    assert 'backend "local"' in backend.read_text()
+
+    # What the real configuration would have made.
+    location = {"LocationConstraint": REGION}
+    bucket = f"{PROJECT}-bootstrap-tfstate-{ACCOUNT}"
+    idle.cloud.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=location)
+    again = bootstrap(small, idle.cloud, programs, "staging", gh="")
+    assert again.returncode == 0, again.stderr
+    assert 'backend "s3"' in backend.read_text()
+    assert idle.cloud.client("s3").list_objects_v2(Bucket=bucket)["Contents"][0]["Key"] == "bootstrap.tfstate"
 
 
 @pytest.mark.needs("terraform")
@@ -356,9 +546,7 @@ def test_the_secret_key_is_rotated_in_three_steps(idle: Site, first: str) -> Non
 
 
 def test_the_database_password_changes_on_purpose_and_tasks_follow(idle: Site, first: str) -> None:
-    """RDS would change it every seven days, and running tasks know only the one they started with."""
     client = idle.cloud.client("secretsmanager")
-    assert client.describe_secret(SecretId=idle.database_secret)["RotationRules"] == {"AutomaticallyAfterDays": 365}
     before = client.describe_secret(SecretId=idle.database_secret)["VersionIdsToStages"]
     started = idle.service()["deployments"][0]["id"]
     quick = ["--poll", "0.05", "--lock-patience", "0"]

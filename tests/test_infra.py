@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests import exposure
-from tests.bakery import bake
+from tests.bakery import ROOT, bake
 from tests.cloud import Terraform, simulated_cloud
 from tests.exposure import Resources, by_type
 
+PROJECT_DIRECTORY = "{{cookiecutter.project_slug}}"
 needs_terraform = pytest.mark.needs("terraform")
 
 
@@ -94,7 +95,8 @@ def test_the_load_balancer_lets_through_what_clients_need_and_no_more(project: P
     assert {"/healthz", "/readyz", "/metrics", "/style.css", "/ws/ping", "/api/tickets"} <= routes
     assert ("/" in routes) is pages
     kept_inside = {"/readyz", "/metrics"}
-    documents = {route for route in routes if not route.startswith(("/ws/", "/api/", "/healthz"))} - kept_inside
+    needed = ("/ws/", "/api/", "/healthz", "/client.js")
+    documents = {route for route in routes if not route.startswith(needed)} - kept_inside
     assert let_through == routes - kept_inside - (set() if pages else documents)
 
 
@@ -111,6 +113,7 @@ def test_the_service_reports_what_alarms_and_scaling_look_at(project: Path) -> N
     names = dict(re.findall(r'^(\w+) = "(\w+)"', code, re.MULTILINE))
     metrics = (project / "infra" / "metrics.tf").read_text()
     spoken = dict(re.findall(r'(\w+) += "(\w+)"', metrics))
+    assert f'"Name": "{spoken.pop("blind")}"' in (project / "infra" / "watcher.py").read_text()
     assert spoken == {
         "namespace": names["NAMESPACE"],
         "connections": names["CONNECTIONS"],
@@ -123,7 +126,7 @@ def test_the_service_reports_what_alarms_and_scaling_look_at(project: Path) -> N
     staging = (project / "infra" / "staging.tfvars").read_text()
     project_name = re.search(r'^name = "(.*)"', (project / "pyproject.toml").read_text(), re.MULTILINE)
     assert project_name is not None
-    assert f'project           = "{project_name[1]}"' in staging
+    assert f'project     = "{project_name[1]}"' in staging
 
 
 def test_every_metric_line_is_in_the_embedded_metric_format(project: Path) -> None:
@@ -165,7 +168,7 @@ def test_every_alarm_has_its_page_in_the_runbook(project: Path) -> None:
     alarms = (project / "infra" / "alarms.tf").read_text()
     names = re.findall(r"^ +([a-z0-9-]+) = \{\n +says", alarms, re.MULTILINE)
     headings = re.findall(r"^#+ ([a-z0-9-]+)$", (project / "docs" / "operations.md").read_text(), re.MULTILINE)
-    assert len(names) == 12
+    assert len(names) == 13
     assert sorted(names) == sorted(headings)
 
 
@@ -173,7 +176,7 @@ def test_the_container_gets_settings_that_the_service_knows(project: Path) -> No
     task = (project / "infra" / "task.tf").read_text()
     names = set(re.findall(r"^ +([A-Z][A-Z_]+) +=", task, re.MULTILINE)) | {"VALKEY_URL", "SECRET_KEY"}
     known = set(re.findall(r"^# ([A-Z_]+)=", (project / ".env.example").read_text(), re.MULTILINE))
-    assert names - known == {"TMPDIR"}
+    assert names - known == {"TMPDIR", "AWS_ENDPOINT_URL", "METRICS"}  # the last two are the watcher's
 
 
 # The space of timing.tf. Each rule is said a second time here, by hand.
@@ -308,6 +311,78 @@ def production(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Reso
     return by_type(plan["planned_values"]["root_module"])
 
 
+# How long AWS lets a name be.
+LONGEST = {
+    "aws_lb": 32,
+    "aws_lb_target_group": 32,
+    "aws_elasticache_replication_group": 40,
+    "aws_db_instance": 63,
+    "aws_iam_role": 64,
+    "aws_wafv2_web_acl": 128,
+    "aws_ecs_cluster": 255,
+    "aws_ecs_service": 255,
+    "aws_ecs_task_definition": 255,
+    "aws_security_group": 255,
+}
+
+
+@needs_terraform
+def test_every_name_is_short_enough_for_the_longest_slug(production: Resources) -> None:
+    for kind, longest in LONGEST.items():
+        for resource in production[kind]:
+            name = next(
+                resource[key] for key in ("identifier", "replication_group_id", "family", "name") if resource.get(key)
+            )
+            assert name.startswith("live-service-production")
+            assert len(name) - len("live-service") + 20 <= longest, name
+    assert len("a" * 20 + "-production-tfstate-" + "1" * 12) <= 63  # a bucket's
+
+
+def test_slugs_are_the_same_for_the_template_and_for_terraform() -> None:
+    """Any slug that the template accepts, and none that AWS refuses: a thousand by chance."""
+    hook = (ROOT / "hooks" / "pre_gen_project.py").read_text()
+    asked = re.search(r'"project_slug": \(\n +r"(.*)"', hook)
+    files = [ROOT / PROJECT_DIRECTORY / "infra" / place for place in ("variables.tf", "bootstrap/variables.tf")]
+    assert asked is not None
+    form = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+    kept = r"^(internal-|aws|ssm|sg-|amzn-)"
+    for file in files:
+        assert f'regex("{form}", var.project)' in file.read_text()
+        assert f'regex("{kept}", var.project)' in file.read_text()
+    chance = random.Random(20261126)
+    starts = ["internal-", "aws", "ssm", "sg-", "amzn-", "a", "sg", "internal", "-", "1"]
+    slugs = [
+        chance.choice([*starts, ""]) + "".join(chance.choice("ab1-") for _ in range(chance.randint(0, 20)))
+        for _ in range(1000)
+    ]
+    accepted = {slug for slug in slugs if re.fullmatch(asked[1], slug)}
+    assert accepted == {
+        slug for slug in slugs if re.search(form, slug) and 3 <= len(slug) <= 20 and not re.search(kept, slug)
+    }
+    assert 100 < len(accepted) < 900
+
+
+@pytest.mark.parametrize(
+    ("region", "good"),
+    [("eu-central-1", True), ("us-gov-west-1", True), ("eusc-de-east-1", True), ("cn-north-1", True), ("moon", False)],
+)
+def test_regions_of_every_partition_are_known(region: str, good: bool) -> None:
+    hook = (ROOT / "hooks" / "pre_gen_project.py").read_text()
+    asked = re.search(r'"aws_region": \(r"(.*?)"', hook)
+    assert asked is not None
+    assert bool(re.fullmatch(asked[1], region)) is good
+    for place in ("variables.tf", "bootstrap/variables.tf"):
+        declared = re.search(r'regex\("(.*)", var.aws_region', (ROOT / PROJECT_DIRECTORY / "infra" / place).read_text())
+        assert declared is not None
+        assert bool(re.search(declared[1], region)) is good
+
+
+def test_no_partition_is_taken_for_granted(project: Path) -> None:
+    text = "".join(path.read_text() for path in (project / "infra").rglob("*.tf"))
+    assert "arn:aws" not in text
+    assert not re.findall(r"\$\{var.aws_region\}\.amazonaws", text)
+
+
 @needs_terraform
 def test_production_as_planned(production: Resources) -> None:
     exposure.assert_only_the_load_balancer_is_public(production)
@@ -315,7 +390,7 @@ def test_production_as_planned(production: Resources) -> None:
     exposure.assert_tls(production)
     exposure.assert_everything_is_encrypted(production)
     exposure.assert_nothing_secret_is_known(production)
-    exposure.assert_only_this_repository_is_trusted(production, "example/live-service")
+    exposure.assert_roles_are_for_aws_itself(production)
     exposure.assert_roles_are_bounded(production)
     assert production["aws_wafv2_web_acl_association"]
     assert production["aws_db_instance"][0]["multi_az"]

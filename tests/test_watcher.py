@@ -95,15 +95,19 @@ def addresses_in_a_task(answers: dict[str, dict[str, str]], asked: list[str]) ->
 
 
 @contextmanager
-def watching(project: Path, task: str, endpoint: str) -> Iterator[Watch]:
+def watching(project: Path, task: str, endpoint: str, blind_after: float = 60.0) -> Iterator[Watch]:
     """The watcher as task.tf starts it, but more hasty."""
     source = (project / "infra" / "watcher.py").read_text()
     hasty = source.replace("_SECONDS = 10.0", "_SECONDS = 0.2").replace("_SECONDS = 5.0", "_SECONDS = 0.5")
+    hasty = hasty.replace("_BLIND_AFTER_SECONDS = 60.0", f"_BLIND_AFTER_SECONDS = {blind_after}")
     assert "_LOOK_EVERY_SECONDS = 0.2" in hasty
     looks: list[str] = []
     with addresses_in_a_task({"/v4/task": {"Cluster": "live", "TaskARN": task}, "/role": ROLE}, looks) as address:
         environment = {
             "AWS_ENDPOINT_URL": endpoint,
+            "METRICS": "WebSocketService",
+            "Service": "live",
+            "Environment": "staging",
             "ECS_CONTAINER_METADATA_URI_V4": f"{address}/v4",
             "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{address}/role",
         }
@@ -134,6 +138,19 @@ def test_it_goes_on_when_it_cannot_see_anything(project: Path, task: str) -> Non
         watch.process.send_signal(signal.SIGTERM)
         assert list(watch.lines()) == []  # said once
         assert watch.process.wait(timeout=10) == 0
+
+
+def test_it_raises_an_alarm_when_it_is_blind_for_long(project: Path, task: str) -> None:
+    with watching(project, task, "http://127.0.0.1:1", blind_after=0.0) as watch:
+        lines = watch.lines()
+        assert next(lines)["level"] == "warning"
+        blind: dict[str, Any] = next(lines)
+    (directive,) = blind["_aws"]["CloudWatchMetrics"]
+    metrics = (project / "infra" / "metrics.tf").read_text()
+    assert f'namespace   = "{directive["Namespace"]}"' in metrics
+    assert f'blind       = "{directive["Metrics"][0]["Name"]}"' in metrics
+    assert {name: blind[name] for name in directive["Dimensions"][0]} == {"Service": "live", "Environment": "staging"}
+    assert blind["WatcherBlind"] == 1
 
 
 def test_it_signs_as_the_sdk_does(project: Path) -> None:

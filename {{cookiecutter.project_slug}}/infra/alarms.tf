@@ -39,7 +39,7 @@ resource "aws_sns_topic_subscription" "mail" {
 locals {
   of_load_balancer = { LoadBalancer = aws_lb.main.arn_suffix }
   of_targets       = { LoadBalancer = aws_lb.main.arn_suffix, TargetGroup = aws_lb_target_group.service.arn_suffix }
-  of_service       = { ClusterName = aws_ecs_cluster.main.name, ServiceName = aws_ecs_service.main.name }
+  of_service       = { ClusterName = local.name, ServiceName = local.name } # which waits for its alarms
   of_database      = { DBInstanceIdentifier = aws_db_instance.main.identifier }
 
   # Each looks at so many minutes of a metric, one value a minute.
@@ -84,6 +84,11 @@ locals {
         says      = "An event loop runs late: something blocks it"
         namespace = local.metrics.namespace, metric = local.metrics.lag, dimensions = local.metrics.dimensions
         statistic = "Maximum", above = 0.5, minutes = 3, missing = "notBreaching"
+      }
+      watcher-blind = {
+        says      = "A task cannot see whether it is leaving: its clients would be cut off instead of told to reconnect"
+        namespace = local.metrics.namespace, metric = local.metrics.blind, dimensions = local.metrics.dimensions
+        statistic = "Sum", above = 0, minutes = 2, missing = "notBreaching"
       }
       database-cpu = {
         says      = "The database has been busy for long"

@@ -55,3 +55,19 @@ resource "aws_appautoscaling_policy" "cpu" {
     }
   }
 }
+
+resource "aws_appautoscaling_scheduled_action" "tasks" {
+  for_each = var.scheduled_tasks
+
+  name               = "${local.name}-${each.key}"
+  service_namespace  = aws_appautoscaling_target.service.service_namespace
+  scalable_dimension = aws_appautoscaling_target.service.scalable_dimension
+  resource_id        = aws_appautoscaling_target.service.resource_id
+  schedule           = each.value.schedule
+  timezone           = each.value.timezone
+
+  scalable_target_action {
+    min_capacity = each.value.min
+    max_capacity = each.value.max
+  }
+}

@@ -72,10 +72,12 @@ resource "aws_db_instance" "main" {
   skip_final_snapshot       = !local.production
   final_snapshot_identifier = "${local.name}-final"
 
-  auto_minor_version_upgrade = true
-  apply_immediately          = !local.production
-  backup_window              = "02:00-03:00"
-  maintenance_window         = "sun:03:30-sun:04:30"
+  # In production a change waits for the maintenance window, unless it is asked for at once (docs/operations.md).
+  auto_minor_version_upgrade  = true
+  allow_major_version_upgrade = var.database_major_upgrade
+  apply_immediately           = !local.production
+  backup_window               = "02:00-03:00"
+  maintenance_window          = "sun:03:30-sun:04:30"
 
   enabled_cloudwatch_logs_exports       = ["postgresql", "upgrade"]
   monitoring_interval                   = 60

@@ -1,36 +1,4 @@
-# What a deployment may do: workflows of this repository that GitHub let into this environment, and nobody else.
-
-data "aws_iam_policy_document" "deploy_trust" {
-  #checkov:skip=CKV_AWS_358:the subject is exact, and github_repository takes no wildcard; checkov does not follow variables
-  statement {
-    actions = ["sts:AssumeRoleWithWebIdentity"]
-
-    principals {
-      type        = "Federated"
-      identifiers = ["${local.account_arn}:oidc-provider/${local.github_issuer}"]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "${local.github_issuer}:aud"
-      values   = ["sts.amazonaws.com"]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "${local.github_issuer}:sub"
-      values   = ["repo:${var.github_repository}:environment:${var.environment}"]
-    }
-  }
-}
-
-resource "aws_iam_role" "deploy" {
-  name                 = "${local.name}-deploy"
-  description          = "Deployments of ${local.name} from ${var.github_repository}"
-  assume_role_policy   = data.aws_iam_policy_document.deploy_trust.json
-  permissions_boundary = local.boundary_arn
-  max_session_duration = 3600
-}
+# What a deployment may do. Who may deploy is said where this configuration cannot change it: infra/bootstrap/github.tf.
 
 data "aws_iam_policy_document" "deploy" {
   statement {
@@ -112,9 +80,8 @@ data "aws_iam_policy_document" "deploy" {
     resources = [aws_secretsmanager_secret.secret_key.arn]
   }
 
-  # RDS would change the password every seven days, and running tasks know the old one.
   statement {
-    sid       = "KeepTheDatabasePassword"
+    sid       = "ChangeTheDatabasePassword"
     actions   = ["secretsmanager:DescribeSecret", "secretsmanager:RotateSecret"]
     resources = [aws_db_instance.main.master_user_secret[0].secret_arn]
   }
@@ -127,7 +94,7 @@ data "aws_iam_policy_document" "deploy" {
     condition {
       test     = "StringEquals"
       variable = "kms:ViaService"
-      values   = ["secretsmanager.${var.aws_region}.amazonaws.com"]
+      values   = ["secretsmanager.${var.aws_region}.${local.dns_suffix}"]
     }
   }
 
@@ -145,19 +112,19 @@ data "aws_iam_policy_document" "deploy" {
     condition {
       test     = "StringEquals"
       variable = "kms:ViaService"
-      values   = ["s3.${var.aws_region}.amazonaws.com"]
+      values   = ["s3.${var.aws_region}.${local.dns_suffix}"]
     }
 
     condition {
       test     = "ForAnyValue:StringEquals"
       variable = "kms:ResourceAliases"
-      values   = ["alias/${var.project}-bootstrap"]
+      values   = ["alias/${local.name}-state"]
     }
   }
 }
 
 resource "aws_iam_role_policy" "deploy" {
   name   = "deploy"
-  role   = aws_iam_role.deploy.id
+  role   = local.deploy_role
   policy = data.aws_iam_policy_document.deploy.json
 }

@@ -55,3 +55,17 @@ resource "aws_route53_record" "main" {
     evaluate_target_health = true
   }
 }
+
+resource "aws_route53_record" "ipv6" {
+  for_each = var.ipv6 ? local.domain : []
+
+  zone_id = data.aws_route53_zone.main[each.key].zone_id
+  name    = each.key
+  type    = "AAAA"
+
+  alias {
+    name                   = aws_lb.main.dns_name
+    zone_id                = aws_lb.main.zone_id
+    evaluate_target_health = true
+  }
+}

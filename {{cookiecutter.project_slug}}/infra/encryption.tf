@@ -22,7 +22,7 @@ data "aws_iam_policy_document" "key" {
 
     principals {
       type        = "Service"
-      identifiers = ["logs.${var.aws_region}.amazonaws.com"]
+      identifiers = ["logs.${var.aws_region}.${local.dns_suffix}"]
     }
 
     condition {

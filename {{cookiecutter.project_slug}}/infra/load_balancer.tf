@@ -3,7 +3,7 @@
 locals {
   port = 8000
 
-  public_paths = ["/ws/*", "/api/*", "/healthz"]
+  public_paths = ["/ws/*", "/api/*", "/healthz", "/client.js"]
   page_paths   = ["/", "/demo-tokens", "/docs", "/openapi.json", "/asyncapi", "/asyncapi.json", "/*.js", "/*.css", "/*.svg"]
 
   # A rule holds five paths at most.
@@ -18,6 +18,7 @@ resource "aws_lb" "main" {
   #checkov:skip=CKV2_AWS_28:the firewall is a choice (requests_per_address)
   name                       = local.name
   load_balancer_type         = "application"
+  ip_address_type            = var.ipv6 ? "dualstack" : "ipv4"
   subnets                    = [for subnet in aws_subnet.public : subnet.id]
   security_groups            = [aws_security_group.load_balancer.id]
   idle_timeout               = var.idle_timeout

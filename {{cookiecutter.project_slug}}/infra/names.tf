@@ -13,10 +13,13 @@ locals {
   account_arn = "${local.arn_prefix}:iam::${local.account_id}"
   region_arn  = "${var.aws_region}:${local.account_id}"
 
-  state_bucket     = "${var.project}-terraform-state-${local.account_id}"
+  dns_suffix = data.aws_partition.current.dns_suffix
+
+  state_bucket     = "${local.name}-tfstate-${local.account_id}"
   state_key        = "${var.environment}.tfstate"
-  image_repository = "${local.account_id}.dkr.ecr.${var.aws_region}.amazonaws.com/${var.project}"
-  images_arn       = "${local.arn_prefix}:ecr:${local.region_arn}:repository/${var.project}"
-  boundary_arn     = "${local.account_arn}:policy/${var.project}-boundary"
-  github_issuer    = "token.actions.githubusercontent.com"
+  image_account    = var.image_account == "" ? local.account_id : var.image_account
+  image_repository = "${local.image_account}.dkr.ecr.${var.aws_region}.${local.dns_suffix}/${var.project}"
+  images_arn       = "${local.arn_prefix}:ecr:${var.aws_region}:${local.image_account}:repository/${var.project}"
+  boundary_arn     = "${local.account_arn}:policy/${local.name}-boundary"
+  deploy_role      = "${local.name}-deploy"
 }

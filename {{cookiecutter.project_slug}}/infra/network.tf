@@ -20,6 +20,8 @@ resource "aws_vpc" "main" {
   enable_dns_support   = true
   enable_dns_hostnames = true
 
+  assign_generated_ipv6_cidr_block = var.ipv6
+
   tags = { Name = local.name }
 }
 
@@ -29,6 +31,7 @@ resource "aws_subnet" "public" {
   vpc_id            = aws_vpc.main.id
   availability_zone = each.value
   cidr_block        = cidrsubnet(var.vpc_cidr, 4, tonumber(each.key))
+  ipv6_cidr_block   = var.ipv6 ? cidrsubnet(aws_vpc.main.ipv6_cidr_block, 8, tonumber(each.key)) : null
 
   tags = { Name = "${local.name}-public-${each.key}" }
 }
@@ -59,6 +62,14 @@ resource "aws_route" "internet" {
   route_table_id         = aws_route_table.public.id
   destination_cidr_block = "0.0.0.0/0"
   gateway_id             = aws_internet_gateway.main.id
+}
+
+resource "aws_route" "internet_ipv6" {
+  count = var.ipv6 ? 1 : 0
+
+  route_table_id              = aws_route_table.public.id
+  destination_ipv6_cidr_block = "::/0"
+  gateway_id                  = aws_internet_gateway.main.id
 }
 
 resource "aws_route_table_association" "public" {

@@ -7,7 +7,7 @@ output "url" {
 
 output "deploy_role_arn" {
   description = "The role that deploy.yml assumes."
-  value       = aws_iam_role.deploy.arn
+  value       = "${local.account_arn}:role/${local.deploy_role}"
 }
 
 output "alarm_topic_arn" {

@@ -1,7 +1,6 @@
-project           = "{{ cookiecutter.project_slug }}"
-environment       = "production"
-aws_region        = "{{ cookiecutter.aws_region }}"
-github_repository = "{{ cookiecutter.github_owner }}/{{ cookiecutter.project_slug }}"
+project     = "{{ cookiecutter.project_slug }}"
+environment = "production"
+aws_region  = "{{ cookiecutter.aws_region }}"
 
 # The zone has to exist in Route 53. Where it is a parent (example.com), name it: hosted_zone_name = "example.com"
 domain_name      = "{{ cookiecutter.domain_name }}"

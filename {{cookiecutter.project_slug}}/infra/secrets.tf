@@ -8,3 +8,14 @@ resource "aws_secretsmanager_secret" "secret_key" {
   kms_key_id              = aws_kms_key.main.arn
   recovery_window_in_days = local.production ? 30 : 0
 }
+
+# RDS would change the password every seven days, behind the back of running tasks: they know the one they started with.
+resource "aws_secretsmanager_secret_rotation" "database" {
+  #checkov:skip=CKV_AWS_304:how often is a variable; each change replaces the tasks, so people do it (make rotate-database)
+  secret_id          = aws_db_instance.main.master_user_secret[0].secret_arn
+  rotate_immediately = false
+
+  rotation_rules {
+    automatically_after_days = var.database_password_days
+  }
+}

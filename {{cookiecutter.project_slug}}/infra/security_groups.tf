@@ -64,6 +64,17 @@ resource "aws_vpc_security_group_ingress_rule" "https" {
   to_port           = 443
 }
 
+resource "aws_vpc_security_group_ingress_rule" "ipv6" {
+  for_each = var.ipv6 ? toset(local.tls ? ["80", "443"] : ["80"]) : []
+
+  security_group_id = aws_security_group.load_balancer.id
+  description       = "Clients over IPv6"
+  cidr_ipv6         = "::/0"
+  ip_protocol       = "tcp"
+  from_port         = tonumber(each.key)
+  to_port           = tonumber(each.key)
+}
+
 locals {
   # Both ends of every connection inside the network.
   connections = {

@@ -20,7 +20,9 @@ locals {
       LOG_LEVEL          = var.log_level
       LOG_FORMAT         = "json"
       KEEP_ALIVE         = tostring(var.idle_timeout + 5) # the balancer has to be the first to give up a connection
-      TMPDIR             = "/dev/shm"                     # the only place to write: the file system is read-only
+      # Who says for whom a request is: the load balancer, which lives in these subnets alone.
+      FORWARDED_ALLOW_IPS = join(",", [for subnet in aws_subnet.public : subnet.cidr_block])
+      TMPDIR              = "/dev/shm" # the only place to write: the file system is read-only
     },
     var.valkey ? { VALKEY_URL = "valkeys://${aws_elasticache_replication_group.main[0].primary_endpoint_address}:6379" } : {},
     { for name, value in {
@@ -28,6 +30,7 @@ locals {
       JWKS_URL        = var.jwks_url
       JWT_ISSUER      = var.jwt_issuer
       JWT_AUDIENCE    = var.jwt_audience
+      JWT_SCOPE_CLAIM = var.jwt_scope_claim
     } : name => value if value != "" },
   )
 
@@ -39,12 +42,12 @@ locals {
 
   watcher = { cpu = 16, memory = 64 }
 
-  # Without rights, on a file system it cannot change.
+  # Without rights, on a file system it cannot change, unless somebody asked for a shell.
   confined = {
     image                  = "${local.image_repository}:none" # a deployment names the image, by digest
     essential              = true
     user                   = "10001:10001"
-    readonlyRootFilesystem = true
+    readonlyRootFilesystem = !var.ecs_exec # whose agent writes
     linuxParameters        = { capabilities = { drop = ["ALL"] } }
 
     logConfiguration = {
@@ -69,7 +72,7 @@ resource "aws_ecs_task_definition" "service" {
 
   runtime_platform {
     operating_system_family = "LINUX"
-    cpu_architecture        = "X86_64" # what infra/deploy/image.py builds for
+    cpu_architecture        = var.architecture
   }
 
   container_definitions = jsonencode([
@@ -95,11 +98,14 @@ resource "aws_ecs_task_definition" "service" {
     }),
     # It ends when the task is leaving, which stops the service while the load balancer still keeps its connections.
     merge(local.confined, {
-      name        = "watcher"
-      cpu         = local.watcher.cpu
-      memory      = local.watcher.memory
-      command     = ["python", "-c", file("${path.module}/watcher.py")]
-      environment = [{ name = "AWS_ENDPOINT_URL", value = "https://ecs.${var.aws_region}.${data.aws_partition.current.dns_suffix}" }]
+      name    = "watcher"
+      cpu     = local.watcher.cpu
+      memory  = local.watcher.memory
+      command = ["python", "-c", file("${path.module}/watcher.py")]
+      environment = [for name, value in merge(local.metrics.dimensions, {
+        AWS_ENDPOINT_URL = "https://ecs.${var.aws_region}.${local.dns_suffix}"
+        METRICS          = local.metrics.namespace
+      }) : { name = name, value = value }]
     }),
   ])
 }

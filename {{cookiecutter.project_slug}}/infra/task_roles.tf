@@ -57,7 +57,7 @@ data "aws_iam_policy_document" "execution" {
     condition {
       test     = "StringEquals"
       variable = "kms:ViaService"
-      values   = ["secretsmanager.${var.aws_region}.amazonaws.com"]
+      values   = ["secretsmanager.${var.aws_region}.${local.dns_suffix}"]
     }
   }
 }
@@ -76,10 +76,21 @@ resource "aws_iam_role" "task" {
 }
 
 data "aws_iam_policy_document" "task" {
+  #checkov:skip=CKV_AWS_356:a shell's channels have no name
   statement {
     sid       = "SeeWhetherItIsLeaving"
     actions   = ["ecs:DescribeTasks"]
     resources = ["${local.arn_prefix}:ecs:${local.region_arn}:task/${local.name}/*"]
+  }
+
+  dynamic "statement" {
+    for_each = var.ecs_exec ? [1] : []
+
+    content {
+      sid       = "OpenAShell"
+      actions   = ["ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"]
+      resources = ["*"]
+    }
   }
 }
 

@@ -9,6 +9,11 @@ variable "project" {
     condition     = can(regex("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", var.project)) && length(var.project) >= 3 && length(var.project) <= 20
     error_message = "project must be 3 to 20 lower-case letters, digits and single hyphens, starting with a letter."
   }
+
+  validation {
+    condition     = !can(regex("^(internal-|aws|ssm|sg-|amzn-)", var.project))
+    error_message = "project must not start with internal-, aws, ssm, sg- or amzn-: load balancers, parameters, security groups or buckets refuse such names."
+  }
 }
 
 variable "environment" {
@@ -28,19 +33,20 @@ variable "aws_region" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z]{2}(-[a-z]+){1,2}-[1-9]$", var.aws_region))
+    condition     = can(regex("^[a-z]{2,5}(-[a-z]+){1,3}-[1-9]$", var.aws_region))
     error_message = "aws_region must be a region such as eu-central-1."
   }
 }
 
-variable "github_repository" {
-  description = "The repository whose workflows may deploy this environment, as owner/name."
+variable "image_account" {
+  description = "The account whose registry the images are in, where it is another: staging's, for production. Empty: this one."
   type        = string
+  default     = ""
   nullable    = false
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$", var.github_repository))
-    error_message = "github_repository must be owner/name, without wildcards: it decides who may deploy."
+    condition     = var.image_account == "" || can(regex("^[0-9]{12}$", var.image_account))
+    error_message = "image_account must be empty or the number of an AWS account, of 12 digits."
   }
 }
 
@@ -153,8 +159,8 @@ variable "allowed_origins" {
   nullable    = false
 
   validation {
-    condition     = alltrue([for origin in var.allowed_origins : can(regex("^https?://(\\*\\.)?[a-z0-9.-]+(:[0-9]+)?$", origin))])
-    error_message = "allowed_origins must be origins such as https://example.com or https://*.example.com, without a path."
+    condition     = alltrue([for origin in var.allowed_origins : can(regex("^[a-z][a-z0-9+.-]*://(\\*\\.)?[a-z0-9.-]+(:[0-9]+)?$", origin))])
+    error_message = "allowed_origins must be origins such as https://example.com, https://*.example.com, capacitor://localhost or chrome-extension://<id>, without a path."
   }
 }
 
@@ -191,6 +197,18 @@ variable "jwt_audience" {
   validation {
     condition     = var.jwt_audience == "" || var.jwks_url != ""
     error_message = "jwt_audience describes an identity provider: set jwks_url too."
+  }
+}
+
+variable "jwt_scope_claim" {
+  description = "The claim that says what a token allows, where the identity provider does not call it scope. Empty: scope."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = var.jwt_scope_claim == "" || can(regex("^[^\\s,]+$", var.jwt_scope_claim))
+    error_message = "jwt_scope_claim must be one claim's name, such as scp, permissions or realm_access.roles."
   }
 }
 
@@ -237,8 +255,8 @@ variable "task_cpu" {
   nullable    = false
 
   validation {
-    condition     = contains([256, 512, 1024, 2048, 4096], var.task_cpu)
-    error_message = "task_cpu must be 256, 512, 1024, 2048 or 4096."
+    condition     = contains([256, 512, 1024, 2048, 4096, 8192, 16384], var.task_cpu)
+    error_message = "task_cpu must be 256, 512, 1024, 2048, 4096, 8192 or 16384."
   }
 }
 
@@ -248,10 +266,76 @@ variable "task_memory" {
   default     = 1024
   nullable    = false
 
+  # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html#fargate-tasks-size
   validation {
-    condition     = var.task_memory % 512 == 0 && var.task_memory >= var.task_cpu * 2 && var.task_memory <= var.task_cpu * 8
-    error_message = "task_memory must be a multiple of 512 from 2 to 8 times task_cpu: Fargate offers no other pairs."
+    condition = contains(try({
+      "256"   = [512, 1024, 2048]
+      "512"   = range(1024, 4096 + 1, 1024)
+      "1024"  = range(2048, 8192 + 1, 1024)
+      "2048"  = range(4096, 16384 + 1, 1024)
+      "4096"  = range(8192, 30720 + 1, 1024)
+      "8192"  = range(16384, 61440 + 1, 4096)
+      "16384" = range(32768, 122880 + 1, 8192)
+    }[tostring(var.task_cpu)], []), var.task_memory)
+    error_message = "task_memory does not fit task_cpu. Fargate offers, in MiB: 512, 1024 or 2048 with 256; 1024 to 4096 with 512; 2048 to 8192 with 1024; 4096 to 16384 with 2048; 8192 to 30720 with 4096 (each in steps of 1024); 16384 to 61440 in steps of 4096 with 8192; 32768 to 122880 in steps of 8192 with 16384."
   }
+}
+
+variable "architecture" {
+  description = "Processors of the tasks: X86_64, or ARM64, which costs a fifth less. The image has to be built for it."
+  type        = string
+  default     = "X86_64"
+  nullable    = false
+
+  validation {
+    condition     = contains(["X86_64", "ARM64"], var.architecture)
+    error_message = "architecture must be X86_64 or ARM64."
+  }
+}
+
+variable "spot" {
+  description = "Whether tasks run on Fargate Spot: a third of the price, and taken away with two minutes' notice."
+  type        = bool
+  default     = false
+  nullable    = false
+
+  validation {
+    condition     = !var.spot || var.environment != "production"
+    error_message = "spot is for staging: AWS may take all tasks at once, and have none to put in their place."
+  }
+}
+
+variable "scheduled_tasks" {
+  description = "Other least and greatest numbers of tasks from a moment on: cron(30 7 ? * MON-FRI *) with min and max."
+  type        = map(object({ schedule = string, timezone = optional(string, "UTC"), min = number, max = number }))
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for each in var.scheduled_tasks : can(regex("^(cron|at)\\(.+\\)$", each.schedule)) && each.min >= 0 && each.max >= each.min && each.max <= var.max_tasks])
+    error_message = "scheduled_tasks need a schedule such as cron(30 7 ? * MON-FRI *), and min and max with 0 <= min <= max <= max_tasks: the database's connections are counted for max_tasks."
+  }
+}
+
+variable "roll_back_on_alarm" {
+  description = "Whether ECS goes back by itself when the alarm service-5xx goes off during a deployment."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "ipv6" {
+  description = "Whether clients may come over IPv6, too. Tasks stay on IPv4."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "ecs_exec" {
+  description = "Whether people with the right to it may open a shell in a task, whose file system can then be written to."
+  type        = bool
+  default     = false
+  nullable    = false
 }
 
 # Database and Valkey
@@ -302,6 +386,13 @@ variable "database_backup_days" {
     condition     = var.database_backup_days >= 1 && var.database_backup_days <= 35
     error_message = "database_backup_days must be from 1 to 35: without backups there is no restore."
   }
+}
+
+variable "database_major_upgrade" {
+  description = "Whether another major version may be put in the place of the present one: true for that one change."
+  type        = bool
+  default     = false
+  nullable    = false
 }
 
 variable "database_password_days" {

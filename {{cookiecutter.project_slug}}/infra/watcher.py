@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import json
 import os
+import random
 import signal
 import sys
 import time
@@ -19,6 +20,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 _LOOK_EVERY_SECONDS = 10.0
+_BLIND_AFTER_SECONDS = 60.0
 _UNTIL_OUT_OF_THE_LOAD_BALANCER_SECONDS = 5.0
 _TIMEOUT_SECONDS = 5.0
 _OPERATION = "AmazonEC2ContainerServiceV20141113.DescribeTasks"
@@ -27,16 +29,20 @@ _OPERATION = "AmazonEC2ContainerServiceV20141113.DescribeTasks"
 def main() -> None:
     """Wait until the task is leaving."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    trouble = ""
+    trouble, saw = "", time.monotonic()
     while True:
         try:
             if is_leaving():
                 break
+            saw = time.monotonic()
         except Exception as error:
             if (what := f"{type(error).__name__}: {error}") != trouble:
                 trouble = what
                 _log("warning", f"cannot see whether this task is leaving, {what}")
-        time.sleep(_LOOK_EVERY_SECONDS)
+            if time.monotonic() - saw > _BLIND_AFTER_SECONDS:
+                _log("error", "blind for more than a minute", **_metric())
+        # Tasks that were started together do not ask together: ECS answers so many a second for an account.
+        time.sleep(_LOOK_EVERY_SECONDS * random.uniform(0.7, 1))  # noqa: S311
     _log("info", "this task is leaving")
     time.sleep(_UNTIL_OUT_OF_THE_LOAD_BALANCER_SECONDS)
 
@@ -98,8 +104,20 @@ def _answer(request: Request) -> dict[str, Any]:
     return found
 
 
-def _log(level: str, event: str) -> None:
-    sys.stderr.write(json.dumps({"level": level, "logger": "watcher", "event": event}) + "\n")
+def _metric() -> dict[str, Any]:
+    """What CloudWatch makes the alarm's metric of (its embedded metric format)."""
+    dimensions = {name: os.environ.get(name, "") for name in ("Service", "Environment")}
+    directive = {
+        "Namespace": os.environ.get("METRICS", ""),
+        "Dimensions": [list(dimensions)],
+        "Metrics": [{"Name": "WatcherBlind", "Unit": "Count"}],
+    }
+    about = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}
+    return {"_aws": about, **dimensions, "WatcherBlind": 1}
+
+
+def _log(level: str, event: str, **fields: Any) -> None:
+    sys.stderr.write(json.dumps({"level": level, "logger": "watcher", "event": event, **fields}) + "\n")
 
 
 if __name__ == "__main__":

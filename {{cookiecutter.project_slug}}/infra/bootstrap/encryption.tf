@@ -1,4 +1,5 @@
-# The key of the state and of the images. Roles of this account that have a policy for it may use it.
+# A key for each state, and one for the images. Roles of this account that have a policy for a key may use it; those of an
+# environment have one for keys that carry the environment's tag.
 
 data "aws_iam_policy_document" "key" {
   #checkov:skip=CKV_AWS_109:a key's policy speaks of the key it is attached to, and AWS asks that the account can manage it
@@ -11,19 +12,32 @@ data "aws_iam_policy_document" "key" {
 
     principals {
       type        = "AWS"
-      identifiers = ["arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:root"]
+      identifiers = ["${local.account_arn}:root"]
     }
   }
 }
 
-resource "aws_kms_key" "bootstrap" {
-  description             = "State and images of ${var.project}"
+resource "aws_kms_key" "images" {
+  description             = "Images of ${var.project}"
   enable_key_rotation     = true
   deletion_window_in_days = 30
   policy                  = data.aws_iam_policy_document.key.json
 }
 
-resource "aws_kms_alias" "bootstrap" {
-  name          = "alias/${var.project}-bootstrap"
-  target_key_id = aws_kms_key.bootstrap.key_id
+resource "aws_kms_key" "state" {
+  for_each = local.states
+
+  description             = "State of ${var.project}: ${each.key}"
+  enable_key_rotation     = true
+  deletion_window_in_days = 30
+  policy                  = data.aws_iam_policy_document.key.json
+
+  tags = { Environment = each.key }
+}
+
+resource "aws_kms_alias" "state" {
+  for_each = local.states
+
+  name          = "alias/${var.project}-${each.key}-state"
+  target_key_id = aws_kms_key.state[each.key].key_id
 }

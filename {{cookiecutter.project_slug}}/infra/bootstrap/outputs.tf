@@ -1,8 +1,8 @@
 # What the deployment guide copies into the repository's settings.
 
-output "state_bucket" {
-  description = "The bucket of the environments' state; python -m infra.deploy finds it by its name."
-  value       = aws_s3_bucket.state.bucket
+output "state_buckets" {
+  description = "The buckets of state; python -m infra.deploy finds them by their names."
+  value       = local.state_buckets
 }
 
 output "image_repository" {

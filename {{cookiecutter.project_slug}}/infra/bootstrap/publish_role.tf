@@ -19,7 +19,7 @@ data "aws_iam_policy_document" "publish" {
       "ecr:PutImage",
       "ecr:UploadLayerPart",
     ]
-    resources = [aws_ecr_repository.images.arn]
+    resources = ["${local.arn_prefix}:ecr:${local.region_arn}:repository/${var.project}"]
   }
 }
 

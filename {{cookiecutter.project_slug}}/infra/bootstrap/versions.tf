@@ -6,7 +6,7 @@ terraform {
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = "~> 5.100"
+      version = ">= 5.100, < 7"
     }
   }
 }
@@ -16,9 +16,9 @@ provider "aws" {
 
   default_tags {
     tags = {
-      Project   = var.project
-      ManagedBy = "terraform"
-      Part      = "bootstrap"
+      Project     = var.project
+      Environment = "bootstrap"
+      ManagedBy   = "terraform"
     }
   }
 }
@@ -26,3 +26,10 @@ provider "aws" {
 data "aws_caller_identity" "current" {}
 
 data "aws_partition" "current" {}
+
+locals {
+  arn_prefix  = "arn:${data.aws_partition.current.partition}"
+  account_id  = data.aws_caller_identity.current.account_id
+  account_arn = "${local.arn_prefix}:iam::${local.account_id}"
+  region_arn  = "${var.aws_region}:${local.account_id}"
+}

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.deploy import database_password, image, secret_key, terraform
+from infra.deploy import bootstrap, database_password, image, secret_key, terraform
 from infra.deploy.environment import ENVIRONMENTS, DeploymentError, Environment
 from infra.deploy.lock import state_lock
 from infra.deploy.rollout import Rollout
@@ -40,11 +40,17 @@ def _parser() -> argparse.ArgumentParser:
     deploy.add_argument("--without-smoke-test", action="store_true", help="do not connect after the rollout")
     _waiting(deploy)
 
-    _command(commands, "image", _image, "build and push the image of this commit; prints its digest")
-    _command(commands, "plan", _plan, "show what Terraform would change").add_argument(
+    _command(commands, "image", _image, "build and push the image of this commit; prints its digest").add_argument(
+        "--loaded", metavar="NAME", help="push this image, which Docker has and which was tested, instead of building"
+    )
+    plan = _command(commands, "plan", _plan, "show what Terraform would change")
+    plan.add_argument(
         "--read-only", action="store_true", help="neither lock the state nor keep the plan: for pull requests"
     )
-    _command(commands, "apply", _apply, "do what the last plan showed")
+    plan.add_argument("--keep", metavar="NAME", help="keep the plan next to the state, without locking that")
+    _command(commands, "apply", _apply, "do what the last plan showed").add_argument(
+        "--kept", metavar="NAME", help="or one that was kept"
+    )
 
     rotation = _command(commands, "secret-key", _secret_key, "take one step of a rotation of SECRET_KEY")
     rotation.add_argument("step", choices=secret_key.STEPS)
@@ -55,8 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="what follows `terraform`")
     command.set_defaults(run=_terraform)
 
-    bootstrap = commands.add_parser("bootstrap", help="make what all environments of an account share")
-    bootstrap.set_defaults(run=_bootstrap)
+    account = commands.add_parser("bootstrap", help="make what all environments of an account share")
+    account.add_argument("environments", nargs="*", metavar="ENVIRONMENT", help="those that live in it (both)")
+    account.set_defaults(run=_bootstrap)
     return parser
 
 
@@ -85,7 +92,8 @@ def _deploy(arguments: argparse.Namespace) -> None:
     with state_lock(environment, arguments.lock_patience, arguments.poll):
         digest = chosen or rollout.digest()
         secret_key.make_if_missing(environment)
-        database_password.keep(environment)
+        if arguments.without_smoke_test:
+            environment.say("warning: without a smoke test, nobody looks whether the new tasks serve a client")
         token = None if arguments.without_smoke_test else token_for(environment)
         before = rollout.running()
         definition = rollout.register(digest)
@@ -95,8 +103,7 @@ def _deploy(arguments: argparse.Namespace) -> None:
             try:
                 smoke_test(environment, token)
             except DeploymentError as problem:
-                rollout.go_back(before)
-                raise DeploymentError(f"{problem}. Rolled back.") from None
+                raise DeploymentError(f"{problem}. {rollout.go_back(before)}") from None
     environment.say(f"{environment.name} runs {digest}")
 
 
@@ -108,21 +115,27 @@ def _rotate_database(arguments: argparse.Namespace) -> None:
 
 
 def _image(arguments: argparse.Namespace) -> None:
-    print(image.publish(_environment(arguments)))
+    print(image.publish(_environment(arguments), arguments.loaded))
 
 
 def _plan(arguments: argparse.Namespace) -> None:
     environment = _environment(arguments)
-    terraform.plan(environment, "-lock=false" if arguments.read_only else terraform.keep_plan(environment))
+    options = ["-lock=false"] if arguments.read_only or arguments.keep else []
+    terraform.plan(environment, *options, *([] if arguments.read_only else [terraform.keep_plan(environment)]))
+    if arguments.keep:
+        terraform.keep(environment, arguments.keep)
 
 
 def _apply(arguments: argparse.Namespace) -> None:
-    terraform.apply(_environment(arguments))
+    environment = _environment(arguments)
+    if arguments.kept:
+        terraform.fetch(environment, arguments.kept)
+    terraform.apply(environment)
 
 
 def _terraform(arguments: argparse.Namespace) -> None:
     if arguments.environment == "bootstrap":
-        terraform.run_on_bootstrap(arguments.arguments)
+        bootstrap.run(arguments.arguments)
     else:
         terraform.run(_environment(arguments), arguments.arguments)
 
@@ -131,8 +144,8 @@ def _secret_key(arguments: argparse.Namespace) -> None:
     secret_key.rotate(_environment(arguments), arguments.step)
 
 
-def _bootstrap(_arguments: argparse.Namespace) -> None:
-    terraform.bootstrap()
+def _bootstrap(arguments: argparse.Namespace) -> None:
+    bootstrap.bootstrap(arguments.environments)
 
 
 def _environment(arguments: argparse.Namespace) -> Environment:

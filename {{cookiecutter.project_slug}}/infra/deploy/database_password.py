@@ -9,19 +9,6 @@ from infra.deploy.rollout import Rollout
 _SECONDS = 300
 
 
-def keep(environment: Environment) -> None:
-    """See that RDS changes the password by itself only after the days that infra/ says, not every seven.
-
-    Running tasks know the password that was valid when they started.
-    """
-    client = environment.client("secretsmanager")
-    secret, days = environment.deployment.database_secret, environment.deployment.password_days
-    rules = client.describe_secret(SecretId=secret).get("RotationRules", {})
-    if rules.get("AutomaticallyAfterDays") != days:
-        environment.say(f"the database's password will change by itself after {days} days")
-        client.rotate_secret(SecretId=secret, RotateImmediately=False, RotationRules={"AutomaticallyAfterDays": days})
-
-
 def rotate(environment: Environment, rollout: Rollout, poll: float) -> None:
     """Change the password now. Until the new tasks run, the old ones make do with the connections they have.
 

@@ -27,6 +27,7 @@ class Deployment:
     service: str
     container: str
     task_definition: str
+    image_account: str
     image_repository: str
     subnets: list[str]
     security_groups: list[str]
@@ -34,7 +35,6 @@ class Deployment:
     log_group: str
     secret_key: str
     database_secret: str
-    password_days: int
     url: str
     subject_type: str
     rollout_seconds: int
@@ -56,6 +56,11 @@ class Environment:
     def region(self) -> str:
         return self._answers["aws_region"]
 
+    @property
+    def architecture(self) -> str:
+        """What its tasks run on, as images call it."""
+        return "arm64" if self._answers.get("architecture") == "ARM64" else "amd64"
+
     def client(self, service: str) -> Any:
         return boto3.client(service, region_name=self.region)
 
@@ -65,7 +70,7 @@ class Environment:
 
     @property
     def state_bucket(self) -> str:
-        return f"{self.project}-terraform-state-{self.account}"
+        return f"{self.project}-{self.name}-tfstate-{self.account}"
 
     @property
     def state_key(self) -> str:

@@ -17,49 +17,65 @@ def digest_of(environment: Environment, image: str | None) -> str:
         DeploymentError: There is no such image.
     """
     wanted = image or commit()
-    if (digest := _find(environment, wanted)) is None:
+    if (digest := _find(environment, environment.deployment.image_account, wanted)) is None:
         hint = "" if image else ": make image"
         raise DeploymentError(f"there is no image {wanted}{hint}. Nothing was changed.")
     return digest
 
 
-def publish(environment: Environment) -> str:
-    """Build the image of this commit and push it, once, because its tag cannot move; its digest.
+def publish(environment: Environment, loaded: str | None = None) -> str:
+    """Build the image of this commit, or take the one that was tested, and push it, once; its digest.
 
     Raises:
-        DeploymentError: The working tree differs from the commit.
+        DeploymentError: The working tree differs from the commit, or the image is for other machines.
     """
-    if _output("git", "status", "--porcelain"):
+    if loaded is None and _output("git", "status", "--porcelain"):
         raise DeploymentError("commit first: an image is named after the commit that it was built from")
     tag = commit()
-    if (digest := _find(environment, tag)) is not None:
+    if (digest := _find(environment, environment.account, tag)) is not None:
         environment.say(f"the image of {tag} is there already")
         return digest
-    registry = f"{environment.account}.dkr.ecr.{environment.region}.amazonaws.com"
-    name = f"{registry}/{environment.project}:{tag}"
     authorization = environment.client("ecr").get_authorization_token()["authorizationData"][0]
+    registry = authorization["proxyEndpoint"].removeprefix("https://")
+    name = f"{registry}/{environment.project}:{tag}"
+    if loaded is None:
+        build = ["buildx", "build", "--platform", f"linux/{environment.architecture}", "--load"]
+        _docker(*build, "--provenance", "false", "--tag", name, ".")
+    else:
+        _docker("tag", loaded, name)
+    made_for = _output("docker", "image", "inspect", "--format", "{{.Architecture}}", name)
+    if made_for != environment.architecture:
+        raise DeploymentError(
+            f"the image is for {made_for}, and {environment.name} runs on {environment.architecture} (architecture in "
+            f"its tfvars): on GitHub, the variable IMAGE_RUNNER says where it is built"
+        )
     user, password = base64.b64decode(authorization["authorizationToken"]).decode().split(":", 1)
     login = ["docker", "login", "--username", user, "--password-stdin", registry]
     subprocess.run(login, input=password.encode(), check=True, stdout=subprocess.DEVNULL)
-    build = ["docker", "buildx", "build", "--platform", "linux/amd64", "--provenance", "false"]
-    subprocess.run([*build, "--tag", name, "--push", "."], cwd=_ROOT, check=True)
-    return digest_of(environment, tag)
+    _docker("push", "--quiet", name)
+    if (pushed := _find(environment, environment.account, tag)) is None:
+        raise DeploymentError(f"the registry does not know the image {tag} that was pushed")
+    return pushed
 
 
 def commit() -> str:
     return _output("git", "rev-parse", "HEAD")
 
 
-def _find(environment: Environment, wanted: str) -> str | None:
+def _find(environment: Environment, account: str, wanted: str) -> str | None:
     identifier = {"imageDigest": wanted} if wanted.startswith("sha256:") else {"imageTag": wanted}
     ecr = environment.client("ecr")
     try:
-        found = ecr.describe_images(repositoryName=environment.project, imageIds=[identifier])["imageDetails"]
+        answer = ecr.describe_images(registryId=account, repositoryName=environment.project, imageIds=[identifier])
     except ClientError as error:
         if error.response["Error"]["Code"] not in {"ImageNotFoundException", "RepositoryNotFoundException"}:
             raise
         return None
-    return str(found[0]["imageDigest"])
+    return str(answer["imageDetails"][0]["imageDigest"])
+
+
+def _docker(*arguments: str) -> None:
+    subprocess.run(["docker", *arguments], cwd=_ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 def _output(*command: str) -> str:

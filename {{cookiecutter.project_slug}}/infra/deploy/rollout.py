@@ -67,22 +67,24 @@ class Rollout:
         start = {"desiredCount": self._known.min_tasks} if self._is_too_small(before) else {}
         self._ecs.update_service(**self._service, taskDefinition=definition, **start)
         if (problem := self._wait_for(definition)) is not None:
-            self.go_back(before)
-            raise DeploymentError(f"{problem}. Rolled back to {_short(before['taskDefinition'])}.")
+            raise DeploymentError(f"{problem}. {self.go_back(before)}")
 
-    def go_back(self, before: dict[str, Any]) -> None:
-        """Return to what ran before.
+    def go_back(self, before: dict[str, Any]) -> str:
+        """Return to what ran before, and as many tasks of it where scaling had none to count; says what runs now.
 
         Raises:
             DeploymentError: Not even that became stable.
         """
         previous = before["taskDefinition"]
         self._environment.say(f"going back to {_short(previous)}")
-        if self._primary()["taskDefinition"] != previous:  # ECS may have been first
-            start = {"desiredCount": before["desiredCount"]} if self._is_too_small(before) else {}
+        start = {"desiredCount": before["desiredCount"]} if self._is_too_small(before) else {}
+        if start or self._primary()["taskDefinition"] != previous:  # ECS may have been first
             self._ecs.update_service(**self._service, taskDefinition=previous, **start)
         if (problem := self._wait_for(previous)) is not None:
             raise DeploymentError(f"going back did not work either ({problem}). Look at the service's events now.")
+        if before["desiredCount"] == 0:
+            return "Nothing ran before, so nothing runs now: the service is back at 0 tasks."
+        return f"Rolled back to {_short(previous)}."
 
     def restart(self) -> None:
         """Replace the running tasks by fresh ones of the same kind, which read the secrets anew.

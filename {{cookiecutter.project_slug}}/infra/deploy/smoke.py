@@ -3,6 +3,7 @@
 import json
 import os
 import time
+import urllib.parse
 import urllib.request
 from urllib.error import HTTPError
 
@@ -18,18 +19,39 @@ _SECONDS = 10
 
 
 def token_for(environment: Environment) -> str:
-    """A token that is good for two minutes, or the one in SMOKE_TOKEN.
+    """A token that is good for two minutes, one of the identity provider, or the one in SMOKE_TOKEN.
 
     Raises:
-        DeploymentError: Tokens are made by an identity provider, and SMOKE_TOKEN holds none.
+        DeploymentError: Tokens are made by an identity provider, and nothing says how to get one.
     """
     if token := os.environ.get("SMOKE_TOKEN"):
         return token
+    if os.environ.get("SMOKE_TOKEN_URL"):
+        return _ask_provider(os.environ["SMOKE_TOKEN_URL"])
     if not environment.deployment.secret_key:
-        raise DeploymentError("set SMOKE_TOKEN to a token of the identity provider, or add --without-smoke-test")
+        raise DeploymentError(
+            "the smoke test needs a token of the identity provider: set SMOKE_TOKEN_URL, SMOKE_CLIENT_ID and "
+            "SMOKE_CLIENT_SECRET, or SMOKE_TOKEN, or leave it out with --without-smoke-test (on GitHub, SMOKE_TEST=off)"
+        )
     subject = "1" if environment.deployment.subject_type == "integer" else "smoke-test"
     claims = {"sub": subject, "exp": int(time.time()) + 120}
     return jwt.encode(claims, current_keys(environment)[0], algorithm="HS256")
+
+
+def _ask_provider(url: str) -> str:
+    """A token for a client of its own (RFC 6749 §4.4)."""
+    if not url.startswith(("https://", "http://127.0.0.1:")):
+        raise DeploymentError("SMOKE_TOKEN_URL must be an https address: a secret goes there")
+    names = {"client_id": "CLIENT_ID", "client_secret": "CLIENT_SECRET", "scope": "SCOPE", "audience": "AUDIENCE"}
+    known = {key: value for key, name in names.items() if (value := os.environ.get(f"SMOKE_{name}"))}
+    form = urllib.parse.urlencode({"grant_type": "client_credentials", **known}).encode()
+    try:
+        with urllib.request.urlopen(url, form, timeout=_SECONDS) as answer:  # noqa: S310
+            return str(json.load(answer)["access_token"])
+    except (OSError, ValueError, KeyError) as error:
+        if isinstance(error, HTTPError):
+            error.close()
+        raise DeploymentError(f"{url} gave no token for the smoke test: {type(error).__name__}: {error}") from None
 
 
 def smoke_test(environment: Environment, token: str) -> None:

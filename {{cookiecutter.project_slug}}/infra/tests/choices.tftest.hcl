@@ -5,10 +5,9 @@ mock_provider "aws" {
 }
 
 variables {
-  project           = "live-service"
-  environment       = "staging"
-  aws_region        = "eu-central-1"
-  github_repository = "example/live-service"
+  project     = "live-service"
+  environment = "staging"
+  aws_region  = "eu-central-1"
 }
 
 run "without_a_domain_there_is_plain_http_and_nothing_to_certify" {
@@ -125,12 +124,117 @@ run "keys_cannot_be_fetched_without_a_way_to_the_internet" {
   expect_failures = [var.nat_gateways]
 }
 
-run "a_repository_with_a_wildcard_is_refused" {
+run "fargate_has_no_such_size" {
   command = plan
 
   variables {
-    github_repository = "example/*"
+    task_cpu    = 4096
+    task_memory = 31744
   }
 
-  expect_failures = [var.github_repository]
+  expect_failures = [var.task_memory]
+}
+
+run "fargate_has_no_such_small_size" {
+  command = plan
+
+  variables {
+    task_cpu    = 256
+    task_memory = 1536
+  }
+
+  expect_failures = [var.task_memory]
+}
+
+run "the_largest_of_four_processors_fits" {
+  command = plan
+
+  variables {
+    task_cpu     = 4096
+    task_memory  = 30720
+    architecture = "ARM64"
+  }
+
+  assert {
+    condition     = aws_ecs_task_definition.service.runtime_platform[0].cpu_architecture == "ARM64"
+    error_message = "Other processors than asked for."
+  }
+}
+
+run "production_is_not_on_spot" {
+  command = plan
+
+  variables {
+    environment = "production"
+    domain_name = "live.example.com"
+    min_tasks   = 2
+    spot        = true
+  }
+
+  expect_failures = [var.spot]
+}
+
+run "staging_may_be_on_spot_with_a_schedule_and_ipv6" {
+  command = plan
+
+  variables {
+    spot = true
+    ipv6 = true
+    scheduled_tasks = {
+      night = { schedule = "cron(0 20 ? * MON-FRI *)", timezone = "Europe/Berlin", min = 0, max = 1 }
+    }
+  }
+
+  assert {
+    condition     = one(aws_ecs_service.main.capacity_provider_strategy).capacity_provider == "FARGATE_SPOT"
+    error_message = "Not on Spot."
+  }
+
+  assert {
+    condition     = aws_lb.main.ip_address_type == "dualstack" && length(aws_vpc_security_group_ingress_rule.ipv6) == 1
+    error_message = "Not reachable over IPv6."
+  }
+
+  assert {
+    condition     = aws_appautoscaling_scheduled_action.tasks["night"].timezone == "Europe/Berlin"
+    error_message = "No schedule."
+  }
+}
+
+run "a_schedule_cannot_ask_for_more_than_the_database_has_room_for" {
+  command = plan
+
+  variables {
+    scheduled_tasks = { sale = { schedule = "cron(0 8 ? * FRI *)", min = 2, max = 40 } }
+  }
+
+  expect_failures = [var.scheduled_tasks]
+}
+
+run "a_page_in_an_app_or_an_extension_may_connect" {
+  command = plan
+
+  variables {
+    allowed_origins = ["capacitor://localhost", "chrome-extension://abcdefghijklmnop", "https://*.example.com"]
+    jwt_scope_claim = "scp"
+  }
+}
+
+run "an_origin_has_no_path" {
+  command = plan
+
+  variables {
+    allowed_origins = ["https://example.com/app"]
+  }
+
+  expect_failures = [var.allowed_origins]
+}
+
+run "a_shell_is_for_whoever_asked_for_it" {
+  command = plan
+
+  assert {
+    condition     = aws_ecs_service.main.enable_execute_command == false
+    error_message = "A shell without being asked for."
+  }
 }

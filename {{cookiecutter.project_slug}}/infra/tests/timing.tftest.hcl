@@ -5,10 +5,9 @@ mock_provider "aws" {
 }
 
 variables {
-  project           = "live-service"
-  environment       = "staging"
-  aws_region        = "eu-central-1"
-  github_repository = "example/live-service"
+  project     = "live-service"
+  environment = "staging"
+  aws_region  = "eu-central-1"
 }
 
 run "the_defaults_fit" {

@@ -17,6 +17,7 @@ from tests.engine.kit.running import Service
 from tests.engine.kit.valkey import Valkey
 from tests.engine.kit.waiting import eventually
 from tests.engine.steady_client import SteadyClient
+from tests.engine.steady_readers import Reader, ReaderOfEvents, ReaderOfMany
 
 APPLICATION = "tests.engine.application"
 PROMISED = 5.0
@@ -28,6 +29,8 @@ class Load:
     """How much is asked of the services."""
 
     clients: int = 200
+    readers: int = 20
+    """Of up to 20 topics on one connection each, and as many of one topic by server-sent events."""
     topics: int = 20
     entries: int = 20_000
     resets_a_second: float = 20
@@ -44,8 +47,8 @@ class Server(Protocol):
 
 async def run(services: Sequence[Service], load: Load, *, kill: bool = True) -> None:
     """Put the load on services that share a database; half-way kill one of their workers."""
-    async with following(services, load) as clients:
-        losing = asyncio.create_task(lose_connections(clients, load.resets_a_second))
+    async with following(services, load) as clients, reading(services, load) as readers:
+        losing = asyncio.create_task(lose_connections([*clients, *readers], load.resets_a_second))
         for number in range(load.entries):
             await random.choice(clients).write(f"entry {number}")
             if kill and number == load.entries // 2:
@@ -54,12 +57,14 @@ async def run(services: Sequence[Service], load: Load, *, kill: bool = True) -> 
                 await asyncio.sleep(0.05)
         losing.cancel()
         await all_known(services, clients, load)
+        await all_read(services, readers, load)
 
 
 async def outlast(services: Sequence[Service], server: Server, seconds: float, load: Load) -> None:
     """Stop a server under load and start it again after `seconds`: no connection may end meanwhile."""
-    async with following(services, load) as clients:
-        await eventually(lambda: all(client.connections for client in clients), "all are connected")
+    async with following(services, load) as clients, reading(services, load) as readers:
+        everybody: list[SteadyClient | Reader] = [*clients, *readers]
+        await eventually(lambda: all(each.connections for each in everybody), "all are connected")
         writing = asyncio.create_task(write_evenly(clients, load.entries, seconds + 2))
         await asyncio.sleep(1)
         await asyncio.to_thread(server.stop)
@@ -67,7 +72,8 @@ async def outlast(services: Sequence[Service], server: Server, seconds: float, l
         await asyncio.to_thread(server.start)
         await writing
         await all_known(services, clients, load)
-        assert {client.connections for client in clients} == {1}, "a connection ended"
+        await all_read(services, readers, load)
+        assert {each.connections for each in everybody} == {1}, "a connection ended"
 
 
 async def restart_again_and_again(services: list[Service], restarts: int, load: Load) -> None:
@@ -98,6 +104,35 @@ async def following(services: Sequence[Service], load: Load) -> AsyncIterator[li
             task.cancel()
 
 
+@asynccontextmanager
+async def reading(services: Sequence[Service], load: Load) -> AsyncIterator[list[Reader]]:
+    """Readers of all topics of the load, in both ways."""
+    rooms = [f"rooms/{topic + 1}" for topic in range(load.topics)]
+    readers: list[Reader] = []
+    for number in range(load.readers):
+        user, some = 1_000_000 + number, random.sample(rooms, min(20, len(rooms)))
+        readers.append(ReaderOfMany([service.ws for service in services], some, user))
+        readers.append(ReaderOfEvents([service.http for service in services], [rooms[number % len(rooms)]], user))
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(reader.run()) for reader in readers]
+        yield readers
+        for task in tasks:
+            task.cancel()
+
+
+async def all_read(services: Sequence[Service], readers: Sequence[Reader], load: Load) -> None:
+    """Each reader's log of each of its streams is the table."""
+    tables = {f"rooms/{topic + 1}": stored(services[0].database, topic + 1) for topic in range(load.topics)}
+    await eventually(
+        lambda: all(reader.position(stream) >= len(tables[stream]) for reader in readers for stream in reader.streams),
+        "all is read",
+        within=load.within,
+    )
+    for reader in readers:
+        for stream, seen in reader.seen.items():
+            assert seen == tables[stream], f"{type(reader).__name__} knows something else of {stream}"
+
+
 async def all_known(services: Sequence[Service], clients: Sequence[SteadyClient], load: Load) -> None:
     """Everything is confirmed in time, and each client's log is the table: in order, nothing twice."""
     await eventually(lambda: all(client.settled for client in clients), "all is confirmed", within=load.within)
@@ -120,7 +155,7 @@ async def write_evenly(clients: Sequence[SteadyClient], entries: int, seconds: f
         await asyncio.sleep(seconds / entries)
 
 
-async def lose_connections(clients: Sequence[SteadyClient], a_second: float) -> None:
+async def lose_connections(clients: Sequence[SteadyClient | Reader], a_second: float) -> None:
     while a_second:
         await asyncio.sleep(random.expovariate(a_second))
         random.choice(clients).reset()
@@ -145,7 +180,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         load = Load(options.clients, options.topics, options.entries)
         with two_services(cluster.address) as services:
             asyncio.run(run(services, load))
-        print(f"{load.entries} entries, {load.clients} clients, one process killed: each knows exactly what is stored")
+        written = f"{load.entries} entries by {load.clients} clients, one process killed"
+        print(f"{written}: each knows what is stored, and {2 * load.readers} readers of many streams and of events do")
         load = replace(load, entries=min(load.entries, 1000), within=PROMISED)
         with two_services(cluster.address) as services:
             asyncio.run(outlast(services, cluster, options.outage, load))

@@ -224,7 +224,7 @@ class ClientSession:
         if self.ending is None:
             self._end_after_last_words(self._brought_about(code, reason))
 
-    def ended(self, code: int) -> None:
+    def ended(self, code: int, reason: str = "") -> None:  # noqa: ARG002 - the client's own words
         if self.ending is not None:
             return
         if code == endings.LOST:

@@ -51,9 +51,13 @@ def ways_of(streams: Sequence[Stream[Any]]) -> APIRouter:
         if stream.presence:
             _add_presence(router, stream)
 
+    @router.get(f"{_PREFIX}/{{name:path}}/events", include_in_schema=False)
+    async def events_of_none(name: str, _user: Annotated[Principal, Depends(_follower)], runtime: Runtime) -> None:
+        runtime.streams.names.key(f"{name}/")  # is none, or its own route would have been found
+
     @router.get(f"{_PREFIX}/{{name:path}}", include_in_schema=False)
-    async def other(name: str, _user: CurrentUser, runtime: Runtime) -> None:
-        runtime.streams.names.key(f"{name}/")  # is none
+    async def none(name: str, _user: CurrentUser, runtime: Runtime) -> None:
+        runtime.streams.names.key(f"{name}/")
 
     return router
 

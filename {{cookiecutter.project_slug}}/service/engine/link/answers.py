@@ -20,15 +20,14 @@ def switching(key: bytes, subprotocol: str | None, headers: Headers = ()) -> byt
     """The handshake with this `Sec-WebSocket-Key` is accepted."""
     proof = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
     chosen = [(b"Sec-WebSocket-Protocol", subprotocol.encode("latin-1"))] if subprotocol else []
-    return b"".join([_SWITCHING % proof, *(b"%b: %b\r\n" % header for header in (*chosen, *headers)), b"\r\n"])
+    return b"".join([_SWITCHING % proof, _lines([*chosen, *headers]), b"\r\n"])
 
 
 def refusing(status: int, headers: Headers, body: bytes) -> bytes:
     """It is answered with HTTP instead, and nothing follows."""
     ours = {b"date": formatdate(usegmt=True).encode(), b"content-length": b"%d" % len(body), b"connection": b"close"}
-    theirs = [header for header in headers if header[0].lower() not in ours]
-    lines = b"".join(b"%b: %b\r\n" % header for header in (*theirs, *ours.items()))
-    return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, _phrase(status), lines, body)
+    theirs = [(name, value) for name, value in headers if name.lower() not in ours]
+    return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, _phrase(status), _lines([*theirs, *ours.items()]), body)
 
 
 def refusing_alone(status: int) -> bytes:
@@ -36,6 +35,10 @@ def refusing_alone(status: int) -> bytes:
     code = "internal_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_handshake"
     body = Refused(code=code, message=f"{_phrase(status).decode()}.", close_code=1008).encode()
     return refusing(status, [(b"content-type", b"application/json")], body)
+
+
+def _lines(headers: Headers) -> bytes:
+    return b"".join(b"%b: %b\r\n" % (name, value) for name, value in headers)
 
 
 def _phrase(status: int) -> bytes:

@@ -15,6 +15,8 @@ _CLOSE_SECONDS = 10.0
 _MOST_EVENTS = 16
 """How many may wait for an application that is busy before its socket is not read any more."""
 
+_NO_CODE = 1005
+
 Message = MutableMapping[str, Any]
 
 
@@ -27,6 +29,7 @@ class AsgiAdapter:
         self._arrival: asyncio.Future[None] | None = None
         self._answer: Message = {}
         self._body = b""
+        self._is_accepted = False
         self.is_over = False
         """Whether the client is gone."""
         link.receiver = self
@@ -44,15 +47,16 @@ class AsgiAdapter:
         """Raises: OSError, the client is gone; RuntimeError, ASGI does not know the message, here."""
         match message["type"]:
             case "websocket.accept" if not self._link.answered:
+                self._is_accepted = True
                 await self._link.accept(self, message.get("subprotocol"), message.get("headers", ()))
             case "websocket.close" if not self._link.answered and not self.is_over:
-                self._link.refuse(refusing_alone(403))
+                self._refuse(refusing_alone(403))
             case "websocket.http.response.start" if not self._link.answered:
                 self._answer = message
             case "websocket.http.response.body" if self._answer:
                 self._body += message.get("body", b"")
                 if not message.get("more_body", False):
-                    self._link.refuse(refusing(self._answer["status"], self._answer.get("headers", ()), self._body))
+                    self._refuse(refusing(self._answer["status"], self._answer.get("headers", ()), self._body))
             case "websocket.send" if self._link.answered:
                 await self._send(message)
             case "websocket.close" if self._link.answered:
@@ -65,6 +69,10 @@ class AsgiAdapter:
         self._link.refuse(refusing_alone(500))
         ending = NORMAL if error is None else BUG
         self._link.close(ending.code, ending.reason, _CLOSE_SECONDS)
+
+    def _refuse(self, answer: bytes) -> None:
+        self._link.refuse(answer)
+        self.ended(LOST)
 
     async def _send(self, message: Message) -> None:
         if self.is_over:
@@ -87,12 +95,13 @@ class AsgiAdapter:
 
     def broke(self, code: int, reason: str) -> None:
         self._link.close(code, reason, _CLOSE_SECONDS)
-        self.ended(code)
+        self.ended(code, reason)
 
-    def ended(self, code: int) -> None:
+    def ended(self, code: int, reason: str = "") -> None:
         if not self.is_over:
             self.is_over = True
-            self._put({"type": "websocket.disconnect", "code": 1005 if code == LOST else code})
+            code = _NO_CODE if code == LOST and self._is_accepted else code
+            self._put({"type": "websocket.disconnect", "code": code, "reason": reason})
 
     def overflowed(self) -> None:
         self._link.close(SLOW_CONSUMER.code, SLOW_CONSUMER.reason, _CLOSE_SECONDS)

@@ -21,8 +21,8 @@ class Receiver(Protocol):
     def broke(self, code: int, reason: str) -> None:
         """The client broke the protocol, and is not listened to any more: close when what it said is answered."""
 
-    def ended(self, code: int) -> None:
-        """The client has closed, or its socket is gone. The first call counts."""
+    def ended(self, code: int, reason: str = "") -> None:
+        """The client has closed, for a reason of its own, or its socket is gone. The first call counts."""
 
     def overflowed(self) -> None:
         """More is waiting for this client than its outbox may hold."""

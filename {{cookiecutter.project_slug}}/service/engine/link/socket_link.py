@@ -204,8 +204,7 @@ class SocketLink(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self.receiver is not None:
-            self.receiver.ended(LOST)
+        self._tell_end(LOST)
         self.receiver = self._reader = None  # it refers to us: without the cycle all goes at once
 
     def pause_writing(self) -> None:
@@ -220,7 +219,9 @@ class SocketLink(asyncio.Protocol):
         """The server stops, and does not wait."""
         if self._key is not None:
             self.transport.abort()
-        self.close(RESTARTING.code, RESTARTING.reason, _LINGER)
+        if self._is_open:
+            self.close(RESTARTING.code, RESTARTING.reason, _LINGER)
+            self._tell_end(RESTARTING.code)
         self.transport.close()
 
     # Its own
@@ -255,15 +256,18 @@ class SocketLink(asyncio.Protocol):
         self._reader = None
         if self._is_open:
             self._write_now(close_frame(payload))
-            self._end(code)
+            self._end(code, payload[2:].decode())
         self.transport.close()
 
-    def _end(self, code: int) -> None:
+    def _end(self, code: int, reason: str = "") -> None:
         self.flush()
         self._is_open = False
         self._abort_after(_LINGER)
+        self._tell_end(code, reason)
+
+    def _tell_end(self, code: int, reason: str = "") -> None:
         if self.receiver is not None:
-            self.receiver.ended(code)
+            self.receiver.ended(code, reason)
 
     def _finish_writing(self) -> None:
         if self.transport.can_write_eof():

@@ -85,14 +85,18 @@ async def test_it_may_close(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "status"), [("close", 403), ("response", 418), ("exception", 403), ("bug", 500), ("nothing", 500)]
+    ("kind", "status"),
+    [("close", 403), ("response", 418), ("lists", 409), ("exception", 403), ("bug", 500), ("nothing", 500)],
 )
 async def test_it_may_refuse(service: Service, kind: str, status: int) -> None:
     with pytest.raises(InvalidStatus) as refusal:
         async with open_websocket(f"{service.ws}/foreign/refusal/{kind}", proxy=None):
             pass
     assert refusal.value.response.status_code == status
-    if kind == "response":
+    if kind == "lists":
+        assert refusal.value.response.headers["x-a"] == "b"
+        await eventually(lambda: said(service, "the foreign endpoint is told of its refusal"), "it is told")
+    if kind in {"response", "lists"}:
         assert refusal.value.response.body == b"not you"
 
 

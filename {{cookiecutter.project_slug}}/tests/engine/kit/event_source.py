@@ -32,11 +32,13 @@ class EventSource:
         self._lines = answer.aiter_lines()
 
     async def receive(self, within: float = PATIENCE) -> ServerSent:
-        """The next event; raises StopAsyncIteration at the end."""
+        """The next event; raises EOFError at the end."""
         fields: dict[str, str] = {}
         async with asyncio.timeout(within):
             while True:
-                line = await anext(self._lines)
+                line = await anext(self._lines, None)
+                if line is None:
+                    raise EOFError
                 if line.startswith(":"):
                     self.comments += 1
                 elif line:
@@ -59,7 +61,7 @@ class EventSource:
         try:
             while True:
                 found.append(await self.receive(within))
-        except StopAsyncIteration:
+        except EOFError:
             return found
 
 

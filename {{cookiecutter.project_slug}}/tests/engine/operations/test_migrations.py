@@ -29,7 +29,7 @@ def upgrade() -> None:
     op.create_table("brought_by_an_update", sa.Column("id", sa.Integer, primary_key=True))
 '''
 AS_BEFORE = """
-    drop table engine_version, applied_revisions;
+    drop table engine_version, applied_revisions, presence, presence_versions, presence_processes;
     alter table tickets drop column claims;
     alter table streams alter column name type varchar(300);
     update streams set name = replace(name, '/', ':')

@@ -22,7 +22,7 @@ async def test_every_client_knows_exactly_what_is_stored(
 ) -> None:
     """Clients of two processes lose their connections at random, one process is killed half-way."""
     service = start_service(database=database, WEB_CONCURRENCY="2", DATABASE_POOL_SIZE="2", **broker)
-    await delivery.run([service], delivery.Load(clients=40, topics=5, entries=1000, within=20))
+    await delivery.run([service], delivery.Load(clients=40, readers=5, topics=5, entries=1000, within=20))
     errors = [line for line in service.log_lines() if line["level"] == "error"]
     assert [line["event"] for line in errors if "SIGKILL" not in line["event"]] == []
 
@@ -33,7 +33,7 @@ async def test_an_outage_of_the_database_under_load_ends_no_connection_and_loses
     cluster = Cluster(application_module)
     try:
         with delivery.two_services(cluster.address) as services:
-            load = delivery.Load(clients=20, topics=4, entries=100, within=delivery.PROMISED)
+            load = delivery.Load(clients=20, readers=4, topics=4, entries=100, within=delivery.PROMISED)
             await delivery.outlast(services, cluster, 1, load)
     finally:
         cluster.destroy()

@@ -61,7 +61,9 @@ async def test_who_missed_nothing_is_told_so_at_once(service: Service, connect: 
 
 
 async def test_without_a_position_there_is_no_history(service: Service, connect: Connect, room: int, user: int) -> None:
+    reader = await connect(service, entries_of(room), user=user)
     await write(await connect(service, entries_of(room), user=user), 2)
+    await reader.receive_many(2)  # they are on their way no longer
     client = await connect(service, entries_of(room), user=user)
     await client.lives()
 

@@ -71,6 +71,13 @@ async def foreign_refusal(websocket: WebSocket, kind: str) -> None:
     match kind:
         case "close":
             await websocket.close(1008)
+        case "lists":
+            await websocket.send({"type": "websocket.http.response.start", "status": 409, "headers": [[b"x-a", b"b"]]})
+            await websocket.send({"type": "websocket.http.response.body", "body": b"not ", "more_body": True})
+            await websocket.send({"type": "websocket.http.response.body", "body": b"you"})
+            assert (await websocket.receive())["type"] == "websocket.connect"
+            assert (await websocket.receive())["type"] == "websocket.disconnect"
+            _logger.warning("the foreign endpoint is told of its refusal")
         case "response":
             await websocket.send_denial_response(PlainTextResponse("not you", status_code=418))
         case "exception":
