@@ -1,15 +1,18 @@
 """The JavaScript client on many streams: one connection, positions of their own, and events as a way round."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.engine.kit.fixture_types import Connect, Number, StartService
-from tests.engine.kit.javascript_client import Event, JavaScriptClient, started
+from tests.engine.kit.javascript import for_node, run_node
+from tests.engine.kit.javascript_client import CLIENT, Event, JavaScriptClient, started
 from tests.engine.kit.postgres import Address
 from tests.engine.kit.proxy import Proxy, proxy_of
 from tests.engine.kit.running import Service
@@ -324,6 +327,87 @@ async def test_each_part_of_a_name_is_one_of_the_address(
     client = await start(service.http, 0, transport=transport, token=token(user))
     client.subscribe(name, 0)
     assert seqs(await client.stream_events(1500), name) == list(range(1, 1501))
+
+
+async def test_who_is_there_is_known_and_told_anew_after_a_loss(
+    service: Service, start: Start, connect: Connect, proxy: Proxy, number: Number
+) -> None:
+    name, me, other = f"rooms/{number()}", number(), number()
+    client = await start(proxy.http, me)
+    client.subscribe(name, 0, presence=True)
+    assert await client.event("present") == {"stream": name, "users": [me], "count": 1}
+    visitor = await connect(service, "/ws/streams", user=other)
+    await visitor.send({"type": "subscribe", "stream": name, "presence": True})
+    both = {"stream": name, "users": [me, other], "count": 2}
+    assert await client.event("present") == both
+    proxy.allow("pass")
+    await client.state("waiting")
+    found = await client.event("present")
+    assert found | {"users": sorted(found["users"])} == both
+    await visitor.close()
+    assert await client.event("present") == {"stream": name, "users": [me], "count": 1}
+    assert not [event for event in client.events if "event" in event]
+
+
+@pytest.mark.parametrize("transport", WAYS)
+async def test_signals_come_either_way_and_go_by_socket(
+    service: Service, start: Start, connect: Connect, number: Number, transport: str
+) -> None:
+    name, me, other = f"rooms/{number()}", number(), number()
+    client = await start(service.http, me, transport=transport)
+    client.subscribe(name, 0)
+    await client.stream(name, "live")
+    peer = await connect(service, "/ws/streams", user=other)
+    await peer.ask({"type": "subscribe", "stream": name})
+    await peer.send({"type": "signal", "stream": name, "data": {"typing": True}})
+    heard = await client.event("signal")
+    assert (heard["user_id"], heard["data"]) == (other, {"typing": True})
+    assert await client.signal(name, {"typing": False}) == (transport == "socket")
+    if transport == "socket":
+        told = {"type": "signal", "stream": name, "user_id": me, "data": {"typing": False}}
+        assert await peer.receive() == told
+    assert not [event for event in client.events if "event" in event]
+
+
+async def test_a_refused_signal_is_lost_and_nothing_else(
+    service: Service, start: Start, connect: Connect, number: Number
+) -> None:
+    room, me = number(), number()
+    names = [f"rooms/{room}", f"letters/{me}"]
+    client = await start(service.http, me)
+    for name in names:
+        client.subscribe(name, 0)
+    while not all(is_live(client, name) for name in names):
+        await client.event("stream")
+    await client.signal(names[0], {"text": "x" * 2000})
+    await client.signal(names[1], {"typing": True})
+    for n in range(40):
+        await client.signal(names[0], {"n": n})
+    expected = {"invalid_message", "no_signals", "rate_limited"}
+    while {event["in"].get("code") for event in client.events if "in" in event} & expected != expected:
+        await client.event("in")
+    await enter(await connect(service, f"/ws/{names[0]}", user=1), "afterwards")
+    assert (await client.event("event"))["body"] == "afterwards"
+    said = [event["out"] for event in client.events if event.get("out", {}).get("type") == "subscribe"]
+    assert [message["stream"] for message in said] == names
+    assert not [event for event in client.events if event.get("stream", {}).get("name") == "closed"]
+
+
+def test_a_signal_does_not_wait_for_history(tmp_path: Path) -> None:
+    (module,) = for_node(tmp_path, CLIENT.with_name("client-streams.js"))
+    script = tmp_path / "signal.mjs"
+    script.write_text(
+        f"""
+import {{ Subscription }} from {json.dumps(module.as_uri())};
+const heard = [];
+const unanswered = {{ history: () => new Promise(() => {{}}) }};
+const hear = (message) => heard.push(message.type);
+const room = new Subscription(unanswered, "rooms/1", {{ after: 0, onEvent: hear, onSignal: hear }});
+for (const type of ["history_gap", "entry", "signal", "joined"]) room.take({{ type, seq: 5, user_id: 7 }}, {{}});
+console.log(JSON.stringify([heard, [...room.present]]));
+"""
+    )
+    assert run_node(script) == [["signal"], [7]]
 
 
 async def test_a_connection_is_looked_at_when_the_page_wakes_up(

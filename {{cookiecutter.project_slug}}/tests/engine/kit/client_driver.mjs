@@ -43,11 +43,15 @@ const commands = {
     current = newer;
   },
   position: (stream) => tell({ position: connection.positionOf(stream ?? undefined) ?? null }),
-  subscribe: ([stream, after]) => {
+  subscribe: ([stream, after, presence]) => {
     const onState = (state) => tell({ stream: { stream, ...state } });
     const onEvent = (event) => tell({ event });
-    subscriptions.set(stream, connection.subscribe(stream, { after, onEvent, onState }));
+    const onPresence = ({ present, count }) => tell({ present: { stream, users: [...present], count } });
+    const onSignal = (signal) => tell({ signal });
+    const followed = { after: after ?? undefined, presence, onEvent, onState, onPresence, onSignal };
+    subscriptions.set(stream, connection.subscribe(stream, followed));
   },
+  signal: ([stream, data]) => tell({ signalled: subscriptions.get(stream).signal(data) }),
   unsubscribe: (stream) => subscriptions.get(stream).unsubscribe(),
   reached: (stream) => tell({ reached: subscriptions.get(stream).position ?? null }),
   transport: () => tell({ transport: connection.transport }),

@@ -49,8 +49,13 @@ class JavaScriptClient:
     async def messages(self, count: int) -> list[Event]:
         return [await self.event("message") for _ in range(count)]
 
-    def subscribe(self, stream: str, after: int | None = None) -> None:
-        self.tell("subscribe", [stream, *([] if after is None else [after])])
+    def subscribe(self, stream: str, after: int | None = None, *, presence: bool = False) -> None:
+        self.tell("subscribe", [stream, after, presence])
+
+    async def signal(self, stream: str, data: Any) -> bool:
+        """Signal; returns whether there was anything to signal by."""
+        self.tell("signal", [stream, data])
+        return bool(await self.event("signalled"))
 
     async def stream(self, stream: str, name: str, within: float = 15) -> Event:
         """The next state of this name that a stream enters."""

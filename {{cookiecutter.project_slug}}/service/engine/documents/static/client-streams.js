@@ -28,6 +28,9 @@ import { Events } from "./client-sse.js";
  *   what comes from now on.
  * @property {(event: Message) => void} [onEvent]  Each event once, in order, with the name of its `stream`.
  * @property {(state: StreamState) => void} [onState]
+ * @property {boolean} [presence]  `true` to be there for others, and to be told who is.
+ * @property {(subscription: Subscription) => void} [onPresence]  Of each change of who is `present`.
+ * @property {(signal: Message) => void} [onSignal]  What others signal: `user_id` and `data`, at most once.
  *
  * @typedef {{ name: "connecting" | "catching_up" | "live" | "waiting" }
  *   | { name: "closed", code: string | number, reason: string }} StreamState
@@ -39,13 +42,20 @@ import { Events } from "./client-sse.js";
 /** Sockets in a row that do not get through before something else is tried. */
 const TRIES = 2;
 const PAGE = 1000;
+const PRESENCE = new Set(["presence", "joined", "left"]);
 /** What a subscription may be refused for that is no refusal. */
 const FOR_NOW = new Set([...PASSING, "internal_error"]);
+/** The `client_id` of all signals: what they are refused for ends no subscription. */
+const SIGNAL = "signal";
 
 /** One stream that is followed. */
 export class Subscription {
   /** @type {StreamState} */
   state = { name: "connecting" };
+  /** Who is there, as far as they are listed: the ids of users. @type {Set<number | string>} */
+  present = new Set();
+  /** How many are there. */
+  count = 0;
 
   #live;
   #options;
@@ -71,9 +81,26 @@ export class Subscription {
     this.#live.forget(this);
   }
 
+  /**
+   * Tells everybody else on the stream, once, if it is followed over a socket; returns whether it is.
+   * @param {object} data
+   */
+  signal(data) {
+    return this.#live.signal(this.stream, data);
+  }
+
+  /** For the connection: what asks for the stream. */
+  get asked() {
+    const { stream, position: after } = this;
+    const presence = this.#options.presence ? { presence: true } : {};
+    return { type: "subscribe", stream, ...(after === undefined ? {} : { after }), ...presence };
+  }
+
   /** For the connection: what has come, and which way. @param {Message} message @param {Way} way */
   take(message, way) {
-    if (this.#held) this.#held.push([message, way]);
+    if (message.type === "signal") this.#options.onSignal?.(message);
+    else if (PRESENCE.has(message.type)) this.#learn(message);
+    else if (this.#held) this.#held.push([message, way]);
     else if (message.type === "history_gap") this.#fill(message);
     else if (message.type === "subscribed") this.#caughtUp(message.seq, way);
     else this.#show(message);
@@ -84,6 +111,21 @@ export class Subscription {
     if (this.state.name === "closed" || this.state.name === state.name) return;
     this.state = state;
     this.#options.onState?.(state);
+  }
+
+  /** Who is there. @param {Message} message */
+  #learn({ type, users, count, user_id: user }) {
+    if (type === "presence") {
+      this.present = new Set(users);
+      this.count = count;
+    } else if (type === "joined") {
+      this.present.add(user);
+      this.count += 1;
+    } else {
+      this.present.delete(user);
+      this.count -= 1;
+    }
+    this.#options.onPresence?.(this);
   }
 
   /** @param {number} seq @param {Way} way */
@@ -187,6 +229,16 @@ export class Live {
     else if (this.transport === "sse") this.#readEvents(subscription);
     this.#ask(subscription);
     return subscription;
+  }
+
+  /**
+   * Tells everybody else on a stream that is followed over a socket, once; returns whether it is.
+   * @param {string} stream @param {object} data
+   */
+  signal(stream, data) {
+    const subscription = this.#subscriptions.get(stream);
+    if (!subscription || !this.#ways.has(subscription)) return false;
+    return this.#connection?.send({ type: "signal", stream, data, client_id: SIGNAL }) ?? false;
   }
 
   /** Does not wait any longer for the next attempt. */
@@ -297,9 +349,8 @@ export class Live {
     if (this.#connection?.state.name !== "live" || this.#leaving.has(stream)) return;
     if (this.#subscriptions.get(stream) !== subscription) return;
     const id = String((this.#said += 1));
-    const position = after === undefined ? {} : { after };
     this.#ways.set(subscription, { after, id });
-    this.#connection.send({ type: "subscribe", stream, ...position, client_id: id });
+    this.#connection.send({ ...subscription.asked, client_id: id });
   }
 
   /** @param {Message} message */
@@ -320,6 +371,7 @@ export class Live {
 
   /** @param {Message} error */
   #mind({ code, message, stream, client_id: id }) {
+    if (id === SIGNAL) return; // it is lost: nobody waits for it
     if (FOR_NOW.has(code)) {
       clearTimeout(this.#again);
       this.#again = setTimeout(() => this.#askAgain(), 500 + Math.random() * 1000);
