@@ -13,7 +13,6 @@ import json
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from types import TracebackType
 from typing import Any, Self
 from urllib.error import HTTPError
 from urllib.parse import quote
@@ -32,6 +31,7 @@ _PATIENCE = 10.0
 _PAGE = 1000
 _FOR_NOW = {"rate_limited", "unavailable", "internal_error"}
 """A subscription that is refused for one of these is asked for again."""
+_SIGNAL = "a signal"  # the `client_id` of all: their errors are about no subscription
 _STAY_AWAY = {1000, 1003, 1007, 1009, 4403}
 _NEW_TOKEN = 1008
 _AT_ONCE = {_NEW_TOKEN, 4408}
@@ -56,10 +56,13 @@ class Subscription:
     Whoever does not read on keeps the connection, and so all other streams, from reading on.
     """
 
-    def __init__(self, live: "Live", stream: str, after: int | None) -> None:
+    def __init__(self, live: "Live", stream: str, after: int | None, presence: bool) -> None:
         self.stream = stream
         self.position = after
         """The `seq` of the last event that was handed over: the `after` of another time."""
+        self.present: set[int | str] = set()
+        """Who is there, as the last event that was handed over has it: ids of users."""
+        self._wanted = {"presence": True} if presence else {}
         self._live = live
         self._reached = self._asked = after
         self._events: asyncio.Queue[Event | Exception | None] = asyncio.Queue(_PAGE)
@@ -72,10 +75,18 @@ class Subscription:
         if self._ended and self._events.empty():
             raise StopAsyncIteration
         event = await self._events.get()
-        if isinstance(event, dict):
-            self.position = event.get("seq", self.position)
-            return event
-        raise event or StopAsyncIteration
+        if not isinstance(event, dict):
+            raise event or StopAsyncIteration
+        match event:
+            case {"seq": seq}:
+                self.position = seq
+            case {"type": "presence", "users": users}:
+                self.present = set(users)
+            case {"type": "joined", "user_id": user}:
+                self.present.add(user)
+            case {"type": "left", "user_id": user}:
+                self.present.discard(user)
+        return event
 
     async def unsubscribe(self) -> None:
         """Follow the stream no longer."""
@@ -96,7 +107,7 @@ class Subscription:
         """For the connection: what asks for the stream."""
         self._asked = self._reached
         after = {} if self._reached is None else {"after": self._reached}
-        return {"type": "subscribe", "stream": self.stream, "client_id": self.stream[:128], **after}
+        return {"type": "subscribe", "stream": self.stream, "client_id": self.stream[:128], **after, **self._wanted}
 
     async def take(self, event: Event) -> None:
         """For the connection: an event has come."""
@@ -114,14 +125,9 @@ class Subscription:
         if self._events.empty():
             self.position = self._reached
 
-    @property
-    def reached(self) -> int:
-        """For the connection: up to where all has come."""
-        return self._reached or 0
-
-    def misses(self, seq: int) -> bool:
-        """For the connection: whether this has not come yet."""
-        return not self._ended and self.reached < seq
+    def missing(self, seq: int) -> int | None:
+        """For the connection: after what something is missing up to here; None if nothing is."""
+        return self._reached or 0 if not self._ended and (self._reached or 0) < seq else None
 
 
 class Live:
@@ -142,19 +148,17 @@ class Live:
         self._running = asyncio.create_task(self._run())
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         assert self._running is not None
         self._running.cancel()
         with suppress(asyncio.CancelledError):
             await self._running
 
-    def subscribe(self, stream: str, *, after: int | None = None) -> Subscription:
-        """Follow a stream: from the position `after`, 0 for all of it, or what comes from now on."""
+    def subscribe(self, stream: str, *, after: int | None = None, presence: bool = False) -> Subscription:
+        """Follow a stream: after a position, 0 for all, or what comes from now on. `presence`: be `present` there."""
         if stream in self._subscriptions:
             raise ValueError(f"{stream} is followed already")
-        subscription = self._subscriptions[stream] = Subscription(self, stream, after)
+        subscription = self._subscriptions[stream] = Subscription(self, stream, after, presence)
         if self._running is None or self._running.done():
             self._end(subscription, Refused("closed", "there is no connection"))
         elif self._socket is not None:
@@ -162,6 +166,10 @@ class Live:
             self._asking.add(asking)
             asking.add_done_callback(self._asking.discard)
         return subscription
+
+    async def signal(self, stream: str, data: dict[str, Any]) -> None:
+        """Tell everybody else on a stream that is followed, once; where that cannot be done, it is lost."""
+        await self._say({"type": "signal", "stream": stream, "data": data, "client_id": _SIGNAL})
 
     async def forget(self, subscription: Subscription) -> None:
         """For a subscription: it is not wanted any longer."""
@@ -231,6 +239,8 @@ class Live:
 
     async def _mind(self, error: Event) -> None:
         stream = error.get("stream") or error.get("client_id") or ""
+        if error.get("client_id") == _SIGNAL:
+            return
         if error["code"] in _FOR_NOW:
             await asyncio.sleep(random.uniform(0.5, 1.5))  # noqa: S311
             for leaving in self._leaving:
@@ -245,9 +255,9 @@ class Live:
     async def _fill(self, subscription: Subscription, end: int) -> None:
         """Fetch what is not sent here; what is sent waits meanwhile."""
         address = f"{self._http}/api/streams/{quote(subscription.stream)}"
-        while subscription.misses(end):
+        while (after := subscription.missing(end)) is not None:
             token = await self._next_token()
-            query = f"?after={subscription.reached}&limit={_PAGE}"
+            query = f"?after={after}&limit={_PAGE}"
             try:
                 events = (await asyncio.to_thread(_get, address + query, token))["events"]
             except HTTPError as error:
@@ -275,9 +285,7 @@ class Live:
         subscription.end(reason)
 
     async def _next_token(self) -> str:
-        if isinstance(self._token, str):
-            return self._token
-        token = self._token()
+        token = self._token() if callable(self._token) else self._token
         return await token if inspect.isawaitable(token) else token
 
     def _failed(self, error: Exception) -> None:

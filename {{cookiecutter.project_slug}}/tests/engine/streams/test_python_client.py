@@ -62,6 +62,25 @@ async def test_a_long_absence_is_filled_in_by_http(service: Service, live: Live,
     assert (await events(subscription, 1))[0]["seq"] == 2501
 
 
+async def test_who_is_there_and_signals_come_as_events(service: Service, live: Live, number: Number, user: int) -> None:
+    name, other = f"rooms/{number()}", number()
+    mine = live.subscribe(name, presence=True)
+    assert (await events(mine, 1))[0] == {"type": "presence", "stream": name, "users": [user], "count": 1}
+    async with live_on(service, token(other)) as theirs:
+        visit = theirs.subscribe(name, after=0, presence=True)
+        await events(visit, 1)
+        assert (await events(mine, 1))[0]["type"] == "joined"
+        assert mine.present == visit.present == {user, other}
+        await live.signal(name, {"text": "x" * 2000})
+        for n in range(40):
+            await live.signal(name, {"n": n})
+        assert await events(visit, 1) == [{"type": "signal", "stream": name, "user_id": user, "data": {"n": 0}}]
+        await theirs.signal(name, {"typing": True})
+        assert (await events(mine, 1))[0]["data"] == {"typing": True}, "what is refused ends nothing and delays nothing"
+    assert (await events(mine, 1))[0] == {"type": "left", "stream": name, "user_id": other}
+    assert (mine.present, mine.position) == ({user}, 0)
+
+
 async def test_a_killed_server_loses_and_doubles_nothing(start_service: StartService, connect: Connect) -> None:
     service = start_service()
     async with live_on(service, lambda: token(7)) as live:
