@@ -107,6 +107,25 @@ def test_several_posts_are_followed_on_one_connection(
     here.wait_for_comments("You on the first")
 
 
+def test_who_is_here_and_who_is_typing_is_shown(service: Service, demo: Demo, users: tuple[int, int]) -> None:
+    page, (one, two) = demo(service), users
+    first, second = User(page, 1), User(page, 2)
+    first.wait_for_people(f"Here: You, User {two}")
+    second.wait_for_people(f"Here: You, User {one}")
+    first.root.get_by_label("Comment", exact=True).press_sequentially("Hello")
+    second.wait_for_people(f"Here: You, User {one} User {one} is typing…")
+    assert first.wire.count('"type":"signal"') == 1, "a signal for a few letters"
+    first.wait_for_people(f"Here: You, User {two}")
+    first.press("Send")
+    second.wait_for_comments(f"User {one} Hello")
+    second.wait_for_people(f"Here: You, User {one}")
+    second.root.get_by_label("Comment", exact=True).press_sequentially("Never mind")
+    first.wait_for_people(f"Here: You, User {two} User {two} is typing…")
+    first.wait_for_people(f"Here: You, User {two}")
+    page.get_by_label("Let no WebSocket through").check()
+    first.wait_for_people("")
+
+
 def test_where_no_socket_gets_through_it_goes_on_by_server_sent_events(
     service: Service, demo: Demo, users: tuple[int, int]
 ) -> None:

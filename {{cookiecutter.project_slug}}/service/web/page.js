@@ -2,9 +2,12 @@
 
 import { connect, request } from "/client.js";
 import { commentsOf, liveComments, notifications, postComment } from "/comments.js";
+import { People } from "/people.js";
 import { keep, tokensToTry, userOf } from "/tokens.js";
 
 const MOST_FRAMES = 200;
+/** Milliseconds from one sign of typing to the next. */
+const TYPING_EVERY = 2000;
 const WORDS = {
   connecting: "Connecting",
   catching_up: "Catching up",
@@ -61,6 +64,7 @@ class User {
     this.find(".command").textContent = `.venv/bin/python -m service token --user ${number} --scope notifications:write`;
     this.find(".token").addEventListener("submit", (event) => this.#change(event));
     this.find(".write").addEventListener("submit", (event) => this.#write(event));
+    this.find("[name=body]").addEventListener("input", (event) => event.target.value && this.#type());
     this.find("[name=bad]").addEventListener("click", () => this.#sendBad());
     this.find("[name=notify]").addEventListener("click", () => this.#notify());
     this.find("[name=retry]").addEventListener("click", () => this.#connect());
@@ -137,11 +141,16 @@ class User {
     const button = document.createElement("button");
     button.type = "button";
     button.addEventListener("click", () => this.#turnTo(post));
-    const followed = { list: document.createElement("ol"), shown: new Map(), unseen: 0, button, subscription: null };
+    const people = new People(this.id, () => this.#showPeople());
+    const list = document.createElement("ol");
+    const followed = { list, shown: new Map(), unseen: 0, button, people, typedAt: -Infinity, subscription: null };
     this.#posts.set(post, followed);
     followed.subscription = live.subscribe(commentsOf(post), {
       after: 0,
+      presence: true,
       onEvent: ({ seq, author_id, body }) => this.#show(post, seq, author_id, body),
+      onPresence: () => this.#showPeople(),
+      onSignal: ({ user_id, data }) => data.typing && people.types(user_id),
       onState: () => live === this.#live && this.#tell(),
     });
     if (wanted().length > 1) this.find(".posts").append(button);
@@ -199,6 +208,7 @@ class User {
     const comment = { post, body: field.value, item };
     this.#unconfirmed.set(client_id, comment);
     field.value = "";
+    this.#posts.get(post).typedAt = -Infinity;
     this.find(".problem").textContent = "";
     this.#deliver(client_id, comment);
   }
@@ -232,14 +242,23 @@ class User {
     if (comment) this.#deliver(client_id, comment);
   }
 
+  /** Tells the others on the post. */
+  #type() {
+    const followed = this.#posts.get(this.#post);
+    const now = performance.now();
+    if (now - followed.typedAt < TYPING_EVERY) return;
+    if (followed.subscription.signal({ typing: true })) followed.typedAt = now;
+  }
+
   #sendBad() {
     const sent = this.#writer.send({ type: "new_comment", text: "no body" });
     if (!sent) this.#complain({ code: "not_sent", message: "There is no connection now." });
   }
 
   #show(post, seq, author, body) {
-    const { shown, list } = this.#posts.get(post) ?? {};
+    const { shown, list, people } = this.#posts.get(post) ?? {};
     if (!shown || shown.has(seq)) return;
+    people.rests(author);
     const item = this.#item(author, body);
     item.dataset.seq = seq;
     shown.set(seq, item);
@@ -333,7 +352,16 @@ class User {
     if (retry === document.activeElement && state.name === "live") this.find("[name=body]").focus();
     retry.hidden = ["catching_up", "live"].includes(state.name) || (state.name === "connecting" && retry.hidden);
     if (state.name === "live") this.find(".problem").textContent = "";
+    this.#showPeople();
     this.#count();
+  }
+
+  /** On the post that is shown; what is not up to date is not shown. */
+  #showPeople() {
+    const { people, subscription } = this.#posts.get(this.#post) ?? {};
+    const isKnown = this.#live.transport === "socket" && subscription?.state.name === "live";
+    this.find(".here").textContent = isKnown ? people.here(subscription) : "";
+    this.find(".typing").textContent = people?.typing ?? "";
   }
 
   #count() {
