@@ -38,6 +38,8 @@ EXAMPLE = [
     "loadtests/scenarios/live_comments.toml",
     "loadtests/scenarios/notifications.py",
     "loadtests/scenarios/notifications.toml",
+    "loadtests/scenarios/presence.py",
+    "loadtests/scenarios/presence.toml",
     "loadtests/scenarios/reconnect_storm.py",
     "loadtests/scenarios/reconnect_storm.toml",
     "loadtests/scenarios/smoke.py",
