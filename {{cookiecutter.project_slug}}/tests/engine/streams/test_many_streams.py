@@ -116,7 +116,7 @@ async def test_changes_of_mind_in_one_breath_are_carried_out_in_order(
     said: list[str] = []
     while said.count("unsubscribed") < 2 or said[-1] != "subscribed":
         answer = await client.receive()
-        said.append(answer.get("code", answer["type"]))
+        said.append(str(answer.get("code", answer["type"])))
     assert said.count("already_subscribed") == 1
     assert said.count("subscribed") <= 3, "the others were called off before they were in place"
     await client.lives()
