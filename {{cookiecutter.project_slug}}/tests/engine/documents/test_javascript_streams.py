@@ -286,7 +286,7 @@ async def test_an_expired_token_is_replaced_and_one_without_a_newer_is_the_end(
     client.subscribe(name, 0)
     closed = await client.stream(name, "closed")
     assert (closed["code"], "expired" in closed["reason"]) == (1008, True)
-    newer = await start(service.http, user, transport=transport, token=token(user, ttl=2))
+    newer = await start(service.http, user, transport=transport, token=token(user, ttl=4))
     newer.subscribe(name, 0)
     await newer.stream(name, "live")
     newer.tell("token", token(user, ttl=3600))
