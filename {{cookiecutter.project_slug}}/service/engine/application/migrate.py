@@ -35,7 +35,7 @@ _RECORDED = text("SELECT revision FROM applied_revisions WHERE branch = :branch"
 _ELSEWHERE = text("""
     SELECT relname, relnamespace::regnamespace::text, current_schema() FROM pg_class
     WHERE oid IN (to_regclass('engine_version'), to_regclass('alembic_version'))
-    AND relnamespace <> current_schema()::regnamespace
+    AND relnamespace <> quote_ident(current_schema())::regnamespace
 """)
 _TRY_LOCK = text("SELECT pg_try_advisory_lock(:lock)")
 _LOOK_AGAIN_SECONDS = 0.1

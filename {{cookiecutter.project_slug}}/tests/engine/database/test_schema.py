@@ -175,6 +175,15 @@ def test_a_neighbours_tables_are_not_taken_for_ours(team: Team, empty: Database)
     assert empty.rows(tables) == [("own",), ("public",)]
 
 
+def test_a_schema_may_have_any_name(team: Team, empty: Database) -> None:
+    team.write("a1", None)
+    empty.execute('create schema "My.Own Tables"')
+    empty.execute(f'alter database {empty.name} set search_path = "My.Own Tables", public')
+    team.succeeds(empty)
+    tables = "select schemaname::text from pg_tables where tablename = 'streams'"
+    assert empty.rows(tables) == [("My.Own Tables",)]
+
+
 def test_two_at_once_are_no_deadlock_with_an_index_that_is_made_concurrently(team: Team, empty: Database) -> None:
     """It waits for every statement that began before it, so nobody may wait for it inside one."""
     team.write("a1", None, 'op.execute("create table big (id int)")')
