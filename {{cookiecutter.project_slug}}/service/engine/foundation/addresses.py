@@ -15,7 +15,9 @@ _VALKEY = ("valkey://", "valkeys://", "redis://", "rediss://")
 _CREDENTIALS = re.compile(r"\w+://([^@/]*@)?[^@/?]*(/[^@?]*)?(\?.*)?", re.DOTALL)
 """Where libpq looks for user and password. Elsewhere an @ was one of a password, whose rest would pass for a name."""
 _UNREADABLE = "cannot be read: in a user, a password or a name, write % as %25, @ as %40, / as %2F"
-_WHOLE_NUMBERS = ("connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count")
+_WHOLE_NUMBERS = (
+    "connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"
+)  # fmt: skip
 _QUOTED = re.compile(r'"[^"]*"')
 
 
@@ -31,13 +33,14 @@ def check_postgres(url: str) -> None:
         raise ValueError(_UNREADABLE)
     try:
         options = conninfo_to_dict(url)
-    except psycopg.Error as error:
+    except (psycopg.Error, UnicodeDecodeError) as error:
         unknown = re.search(r'invalid URI query parameter: "(\w{1,32})"', str(error))
         raise ValueError(f"PostgreSQL knows no parameter {unknown[1]}" if unknown else _UNREADABLE) from None
     for name in _WHOLE_NUMBERS:
         if not re.fullmatch(r"[+-]?\d{1,9}", str(options.get(name, 0))):
             raise ValueError(f"{name} must be a whole number")
-    if why := _rehearsed(url, hosts=str(options.get("host", "")).count(",") + 1):
+    hosts = max(str(options.get(name, "")).count(",") + 1 for name in ("host", "hostaddr"))
+    if why := _rehearsed(url, hosts):
         raise ValueError(f"cannot be used: {_QUOTED.sub('…', why, count=1)}")
 
 

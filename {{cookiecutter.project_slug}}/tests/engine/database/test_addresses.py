@@ -24,6 +24,7 @@ TAKEN = [
     "postgresql://%2Fvar%2Frun%2Fpostgresql/d",
     "postgresql://u:p@one:5432,two:5433,[::1]/d?target_session_attrs=read-write&load_balance_hosts=random",
     "postgresql://one,two/d?port=5432",
+    "postgresql:///d?hostaddr=127.0.0.1,::1&port=5432,5433",
     "postgresql://u:%25%40%2F%3A%3F%23%5B%5D%20%27%22@h/d",
     "postgresql://u:p[a]?#:&=$!*'(~)@h/d",
     "postgresql://[::1]:5432/d",
@@ -36,6 +37,7 @@ TAKEN = [
 REFUSED = {
     f"postgresql://app:{SECRET}%cky@h/d": "%25",
     f"postgresql://app:{SECRET}%00@h/d": "%25",
+    f"postgresql://app:{SECRET}%E4@h/d": "cannot be read",
     f"postgresql://app:{SECRET} x@h/d": "cannot be read",
     f"postgresql://app:x@{SECRET}@h/d": "%40",
     f"postgresql://app:{SECRET}/x@h/d": "%2F",
@@ -51,6 +53,7 @@ REFUSED = {
     f"postgresql://app:{SECRET}@h:{SECRET}/d": "port",
     f"postgresql://app:{SECRET}@one,two/d?port=1,2,3": "port",
     f"postgresql://app:{SECRET}@h/d?connect_timeout={SECRET}": "connect_timeout",
+    f"postgresql://app:{SECRET}@h/d?tcp_user_timeout={SECRET}": "tcp_user_timeout",
     f"postgresql+asyncpg://app:{SECRET}@h/d": "postgresql://",
     f"jdbc:postgresql://h/d?user=app&password={SECRET}": "postgresql://",
     f'"postgresql://app:{SECRET}@h/d"': "postgresql://",
