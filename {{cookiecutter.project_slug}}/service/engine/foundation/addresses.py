@@ -18,6 +18,8 @@ _UNREADABLE = "cannot be read: in a user, a password or a name, write % as %25, 
 _WHOLE_NUMBERS = (
     "connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"
 )  # fmt: skip
+_OF_NOWHERE = (os.devnull, "over a local socket")
+"""What is said of the place alone: that nobody listens there, or that Kerberos (`gssencmode`) is for networks."""
 _QUOTED = re.compile(r'"[^"]*"')
 
 
@@ -50,7 +52,7 @@ def _rehearsed(url: str, hosts: int) -> str:
     connection = PGconn.connect_start(make_conninfo(url, host=nowhere, hostaddr="").encode())
     why = connection.error_message.decode(errors="replace").strip()
     connection.finish()
-    return "" if os.devnull in why else why
+    return "" if any(words in why for words in _OF_NOWHERE) else why
 
 
 def check_valkey(url: str) -> None:

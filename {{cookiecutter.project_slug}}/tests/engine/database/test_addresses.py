@@ -31,6 +31,7 @@ TAKEN = [
     "postgresql://h/a%20name?application_name=a%20name@home",
     "postgresql://h/d?sslmode=verify-full&sslrootcert=system&channel_binding=require",
     "postgresql://h/d?ssl=true",
+    "postgresql://h/d?gssencmode=require",
     "postgresql://h/d?connect_timeout=10&keepalives_idle=30",
     "postgresql://h/d?options=-csearch_path%3Da%20-cstatement_timeout%3D5s",
 ]
