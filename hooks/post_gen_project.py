@@ -38,12 +38,18 @@ EXAMPLE = [
     "loadtests/scenarios/live_comments.toml",
     "loadtests/scenarios/notifications.py",
     "loadtests/scenarios/notifications.toml",
+    "loadtests/scenarios/presence.py",
+    "loadtests/scenarios/presence.toml",
     "loadtests/scenarios/reconnect_storm.py",
     "loadtests/scenarios/reconnect_storm.toml",
     "loadtests/scenarios/smoke.py",
     "loadtests/scenarios/smoke.toml",
     "loadtests/scenarios/soak.py",
     "loadtests/scenarios/soak.toml",
+    "loadtests/scenarios/sse.py",
+    "loadtests/scenarios/sse.toml",
+    "loadtests/scenarios/streams.py",
+    "loadtests/scenarios/streams.toml",
 ]
 BLANK = Path(".blank")
 

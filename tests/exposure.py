@@ -47,7 +47,7 @@ def assert_only_named_paths_reach_tasks(resources: Resources, pages: bool) -> No
         for condition in rule["condition"]
         for path in condition["path_pattern"][0]["values"]
     }
-    assert {"/ws/*", "/api/*", "/healthz", "/client.js"} <= paths
+    assert {"/ws/*", "/api/*", "/healthz", "/client*.js"} <= paths
     assert ("/" in paths) is pages
     assert not paths & {"/*", "*", "/metrics", "/readyz"}
     for listener in resources["aws_lb_listener"]:

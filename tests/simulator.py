@@ -20,6 +20,7 @@ from moto.elasticache.models import ElastiCacheBackend, ReplicationGroup
 from moto.elasticache.responses import ElastiCacheResponse
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
 from moto.rds.models import DBInstance, DBParameterGroup
+from moto.secretsmanager.models import SecretsManagerBackend
 from moto.server import main
 
 PARTS = {"migration fails": "fa11", "is rolled back": "bad0", "never becomes stable": "dead"}
@@ -260,6 +261,17 @@ class Migrations:
             if plays("migration fails", definition.container_definitions[0]["image"]):
                 task.containers[0].exitCode = 2
         return found
+
+
+@replaces(SecretsManagerBackend)
+class ManagedRotation:
+    """The end of a rotation without a function of one's own: that of a password which RDS keeps."""
+
+    def cancel_rotate_secret(self: Any, secret_id: str) -> str:
+        secret = self.secrets[secret_id]
+        secret.rotation_enabled = False
+        description: str = secret.to_short_dict()
+        return description
 
 
 def tags_of(response: Any) -> dict[str, dict[str, str]]:

@@ -20,7 +20,6 @@ LIVES = {
     "with a domain, Valkey, firewall and pages": {
         "valkey": "true",
         "requests_per_address": "1000",
-        "spot": "true",
         "architecture": "ARM64",
         "scheduled_tasks": '{morning={schedule="cron(30 7 ? * MON-FRI *)",min=2,max=4}}',
     },

@@ -95,7 +95,7 @@ def test_the_load_balancer_lets_through_what_clients_need_and_no_more(project: P
     assert {"/healthz", "/readyz", "/metrics", "/style.css", "/ws/ping", "/api/tickets"} <= routes
     assert ("/" in routes) is pages
     kept_inside = {"/readyz", "/metrics"}
-    needed = ("/ws/", "/api/", "/healthz", "/client.js")
+    needed = ("/ws/", "/api/", "/healthz", "/client")
     documents = {route for route in routes if not route.startswith(needed)} - kept_inside
     assert let_through == routes - kept_inside - (set() if pages else documents)
 

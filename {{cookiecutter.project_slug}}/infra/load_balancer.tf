@@ -3,7 +3,7 @@
 locals {
   port = 8000
 
-  public_paths = ["/ws/*", "/api/*", "/healthz", "/client.js"]
+  public_paths = ["/ws/*", "/api/*", "/healthz", "/client*.js"]
   page_paths   = ["/", "/demo-tokens", "/docs", "/openapi.json", "/asyncapi", "/asyncapi.json", "/*.js", "/*.css", "/*.svg"]
 
   # A rule holds five paths at most.

@@ -44,6 +44,10 @@ class User:
     def wait_for_state(self, name: str, within: float = 15) -> None:
         self.root.and_(self.root.page.locator(f"[data-state={name}]")).wait_for(timeout=within * 1000)
 
+    def wait_for_people(self, text: str) -> None:
+        """Wait for who is here, and who is typing."""
+        expect(self.root.locator(".people")).to_have_text(text, timeout=PATIENCE)
+
     def wait_for_unconfirmed(self, count: int) -> None:
         expect(self.root.locator(".unconfirmed")).to_have_count(count, timeout=PATIENCE)
 

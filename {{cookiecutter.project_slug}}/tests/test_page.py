@@ -87,6 +87,71 @@ def test_nothing_is_lost_or_doubled_by_a_kill_and_a_restart(
     assert database.value("select count(*) from comments") == 2
 
 
+def test_several_posts_are_followed_on_one_connection(
+    service: Service, pages: Pages, users: tuple[int, int], number: Number
+) -> None:
+    posts = [number(), number()]
+    address = f"/#post={posts[0]}&post={posts[1]}&token={token(users[0])}&token={token(users[1])}"
+    here, there = User(pages.open(service, address), 1), User(pages.open(service, address), 2)
+    here.write("on the first")
+    here.wait_for_comments("You on the first")
+    here.press(f"Post {posts[1]}")
+    there.wait_for_comments(f"User {users[0]} on the first")
+    here.write("on the second")
+    here.wait_for_comments("You on the second")
+    there.press(f"Post {posts[1]}: 1 new")
+    there.wait_for_comments(f"User {users[0]} on the second")
+    for user in (here, there):
+        assert user.wire.count('"type":"subscribe"') == 2
+    here.press(f"Post {posts[0]}")
+    here.wait_for_comments("You on the first")
+
+
+def test_who_is_here_and_who_is_typing_is_shown(service: Service, demo: Demo, users: tuple[int, int]) -> None:
+    page, (one, two) = demo(service), users
+    first, second = User(page, 1), User(page, 2)
+    first.wait_for_people(f"Here: You, User {two}")
+    second.wait_for_people(f"Here: You, User {one}")
+    first.root.get_by_label("Comment", exact=True).press_sequentially("Hello")
+    second.wait_for_people(f"Here: You, User {one} User {one} is typing…")
+    assert first.wire.count('"type":"signal"') == 1, "a signal for a few letters"
+    first.wait_for_people(f"Here: You, User {two}")
+    first.press("Send")
+    second.wait_for_comments(f"User {one} Hello")
+    second.wait_for_people(f"Here: You, User {one}")
+    second.root.get_by_label("Comment", exact=True).press_sequentially("Never mind")
+    first.wait_for_people(f"Here: You, User {two} User {two} is typing…")
+    first.wait_for_people(f"Here: You, User {two}")
+    page.get_by_label("Let no WebSocket through").check()
+    first.wait_for_people("")
+
+
+def test_where_no_socket_gets_through_it_goes_on_by_server_sent_events(
+    service: Service, demo: Demo, users: tuple[int, int]
+) -> None:
+    page, (one, two) = demo(service), users
+    first, second = User(page, 1), User(page, 2)
+    first.write("by socket")
+    second.wait_for_comments(f"User {one} by socket")
+    page.get_by_label("Let no WebSocket through").check()
+    first.write("meanwhile")
+    for user in (first, second):
+        user.root.get_by_text("by server-sent events").wait_for()
+        user.wait_for_state("live")
+    second.write("by HTTP")
+    first.wait_for_comments("You by socket", "You meanwhile", f"User {two} by HTTP")
+    first.wait_for_unconfirmed(0)
+    page.get_by_label("Let no WebSocket through").uncheck()
+    for user in (first, second):
+        while user.root.get_by_text("by server-sent events").is_visible():
+            page.evaluate("document.querySelectorAll('[name=retry]').forEach((button) => button.click())")
+            page.wait_for_timeout(50)
+    first.write("by socket again")
+    second.wait_for_comments(
+        f"User {one} by socket", f"User {one} meanwhile", "You by HTTP", f"User {one} by socket again"
+    )
+
+
 def test_a_newer_token_renews_a_connection_and_an_expired_one_is_asked_for(
     service: Service, demo: Demo, users: tuple[int, int]
 ) -> None:
@@ -99,7 +164,7 @@ def test_a_newer_token_renews_a_connection_and_an_expired_one_is_asked_for(
     assert expired.root.get_by_role("status").inner_text() == "Closed (token expired)"
     renewed.write("still here")
     renewed.wait_for_comments("You still here")
-    assert renewed.wire.count("caught_up") == 2, "one for each of its connections"
+    assert renewed.wire.count('"subscribed"') == 1, "it is the same connection"
     assert "eyJ" not in renewed.wire.replace("eyJ…", "")
     expired.use_token(token(users[1], ttl=3600))
     expired.wait_for_state("live")

@@ -29,7 +29,7 @@ class Connection:
     ) -> None:
         self.measures = measures
         self._url = url
-        self._token = token
+        self.token = token
         self._on_message = on_message
         self._socket: WebSocket | None = None
         self._open = Event()
@@ -67,6 +67,10 @@ class Connection:
         except Closed:  # the reader is told too, and deals with it
             return False
         return True
+
+    def open(self, url: str) -> WebSocket:
+        """A new connection; raises Refused or OSError."""
+        return WebSocket(url, self.token)
 
     def query(self) -> Mapping[str, object]:
         """What the address of the next connection asks for."""
@@ -115,7 +119,7 @@ class Connection:
     def _dial(self) -> None:
         started = monotonic()
         query = urlencode(self.query())
-        self._socket = WebSocket(f"{self._url}?{query}" if query else self._url, self._token)
+        self._socket = self.open(f"{self._url}?{query}" if query else self._url)
         self.measures.took("connect", monotonic() - started)
         self._open.set()
         self.opened()

@@ -6,6 +6,7 @@ from locust import between, constant, task
 from locust.env import Environment
 
 from loadtests.engine.client import Message
+from loadtests.engine.event_stream import EventFollower
 from loadtests.engine.follower import Follower, Vocabulary
 from loadtests.engine.measures import LastSubscriber, age
 from loadtests.engine.places import next_place
@@ -22,8 +23,8 @@ class StreamUser(ConnectedUser):
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         self.place = next_place(environment, type(self))
-        self.stream = self.path()
-        self.connection = self.follow(self.stream, self.vocabulary, on_live=self.heard)
+        self.stream = f"{self.kind}/{self.place}"
+        self.connection = self.follow(self.path(), self.vocabulary, stream=self.stream, on_live=self.heard)
 
     def path(self) -> str:
         """The endpoint's, of `self.place`."""
@@ -68,6 +69,13 @@ class StreamReader(StreamUser):
     def read(self) -> None:
         """What comes is dealt with as it comes; see whether something is missing."""
         self.connection.look()
+
+
+class EventReader(StreamReader):
+    """Reads by server-sent events: `path` is the address of these."""
+
+    abstract = True
+    follower = EventFollower
 
 
 class StreamWriter(StreamUser):

@@ -28,6 +28,7 @@ class WebSocketUser(User):
     abstract = True
     kind: ClassVar[str]
     scopes: ClassVar[tuple[str, ...]] = ()
+    follower: ClassVar[type[Follower]] = Follower
     _somebody: ClassVar[Somebody | None] = None
     _existing: ClassVar[dict[str, int]] = {}
 
@@ -59,7 +60,7 @@ class WebSocketUser(User):
         on_live: Callable[[Message], None] = lambda _event: None,
     ) -> Follower:
         """A connection that follows a stream, to be started. `stream` tells those apart that share a path."""
-        return Follower(
+        return self.follower(
             self._address(path),
             self.measures,
             token=self.identity.token,

@@ -1,10 +1,13 @@
-/** The demo page: two users, each with a connection for comments and one for notifications. */
+/** The demo page: two users, each with a connection for all posts, one to write, and one for notifications. */
 
-import { request } from "/client.js";
-import { liveComments, notifications } from "/comments.js";
+import { connect, request } from "/client.js";
+import { commentsOf, liveComments, notifications, postComment } from "/comments.js";
+import { People } from "/people.js";
 import { keep, tokensToTry, userOf } from "/tokens.js";
 
 const MOST_FRAMES = 200;
+/** Milliseconds from one sign of typing to the next. */
+const TYPING_EVERY = 2000;
 const WORDS = {
   connecting: "Connecting",
   catching_up: "Catching up",
@@ -12,6 +15,21 @@ const WORDS = {
   waiting: "Reconnecting",
   closed: "Closed",
 };
+
+/** Sockets that get nowhere while the box is ticked, as behind a proxy that does not know them. */
+class BlockableSocket extends WebSocket {
+  static #open = new Set();
+
+  constructor(url, protocols) {
+    super(blocked.checked ? "/ws/blocked" : url, protocols);
+    BlockableSocket.#open.add(this);
+    this.addEventListener("close", () => BlockableSocket.#open.delete(this));
+  }
+
+  static cut() {
+    for (const socket of BlockableSocket.#open) socket.close();
+  }
+}
 
 /** Keeps a box scrolled to its end, unless somebody has scrolled back to read. */
 function follow(box) {
@@ -27,9 +45,15 @@ function follow(box) {
 
 class User {
   #token;
-  #comments;
+  #live;
+  #writer;
   #notifications;
-  #shown = new Map();
+  /** What is followed of each post, and the list that shows it. */
+  #posts = new Map();
+  #post;
+  #transport = "socket";
+  /** Comments that nobody has confirmed, by their `client_id`. */
+  #unconfirmed = new Map();
 
   constructor(number, token) {
     const fragment = document.getElementById("user").content.cloneNode(true);
@@ -40,6 +64,7 @@ class User {
     this.find(".command").textContent = `.venv/bin/python -m service token --user ${number} --scope notifications:write`;
     this.find(".token").addEventListener("submit", (event) => this.#change(event));
     this.find(".write").addEventListener("submit", (event) => this.#write(event));
+    this.find("[name=body]").addEventListener("input", (event) => event.target.value && this.#type());
     this.find("[name=bad]").addEventListener("click", () => this.#sendBad());
     this.find("[name=notify]").addEventListener("click", () => this.#notify());
     this.find("[name=retry]").addEventListener("click", () => this.#connect());
@@ -72,7 +97,7 @@ class User {
       this.find("[role=status]").textContent = "A token is needed";
       return;
     }
-    const goesOn = user === this.id && this.#comments.state.name === "live";
+    const goesOn = user === this.id && this.#live.state.name === "live";
     this.#token = token;
     this.#call(`User ${user}`);
     this.#offerTokenField(false);
@@ -85,29 +110,76 @@ class User {
     this.root.setAttribute("aria-label", name);
   }
 
-  /** Begins anew, from the first comment of the post. */
+  /** Begins anew, from the first comment of each post. */
   start() {
-    this.#comments?.close();
-    this.#notifications?.close();
-    this.find(".comments ol").replaceChildren();
+    for (const connection of [this.#live, this.#writer, this.#notifications]) connection?.close();
+    this.#posts.clear();
+    this.#unconfirmed.clear();
     this.find(".notifications").replaceChildren();
-    this.#shown.clear();
+    this.find(".posts").replaceChildren();
+    this.find(".comments ol").replaceChildren();
     if (!this.#token) return;
-    const token = () => this.#token;
-    this.#comments = liveComments({
-      post: Number(post.value),
-      token,
-      after: 0,
-      onMessage: (message) => this.#take(message),
-      onState: (state) => this.#tell(state),
-      onFrame: (direction, text) => this.#log(direction, "comments", text),
-    });
+    const common = { token: () => this.#token, WebSocket: BlockableSocket };
+    const live = (this.#live = connect({
+      ...common,
+      onState: () => live === this.#live && this.#tell(),
+      onFrame: (direction, text) => this.#log(direction, "streams", text),
+    }));
     this.#notifications = notifications({
-      token,
+      ...common,
       after: Number(localStorage.getItem(this.#readKey) ?? 0),
       onMessage: (message) => this.#take(message),
       onFrame: (direction, text) => this.#log(direction, "notifications", text),
     });
+    for (const post of wanted()) this.#follow(post);
+    this.#turnTo(wanted()[0]);
+  }
+
+  /** @param {number} post */
+  #follow(post) {
+    const live = this.#live;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.addEventListener("click", () => this.#turnTo(post));
+    const people = new People(this.id, () => this.#showPeople());
+    const list = document.createElement("ol");
+    const followed = { list, shown: new Map(), unseen: 0, button, people, typedAt: -Infinity, subscription: null };
+    this.#posts.set(post, followed);
+    followed.subscription = live.subscribe(commentsOf(post), {
+      after: 0,
+      presence: true,
+      onEvent: ({ seq, author_id, body }) => this.#show(post, seq, author_id, body),
+      onPresence: () => this.#showPeople(),
+      onSignal: ({ user_id, data }) => data.typing && people.types(user_id),
+      onState: () => live === this.#live && this.#tell(),
+    });
+    if (wanted().length > 1) this.find(".posts").append(button);
+  }
+
+  /** Shows a post, and writes on it from now on. @param {number} post */
+  #turnTo(post) {
+    this.#post = post;
+    const followed = this.#posts.get(post);
+    followed.unseen = 0;
+    this.find(".comments").replaceChildren(followed.list);
+    this.#label();
+    this.#writer?.close();
+    this.#writer = liveComments({
+      post,
+      token: () => this.#token,
+      WebSocket: BlockableSocket,
+      onMessage: (message) => this.#take(message),
+      onState: (state) => state.name === "closed" && state.reason !== "closed here" && this.#tell(state),
+      onFrame: (direction, text) => this.#log(direction, `post ${post}`, text),
+    });
+    this.#tell();
+  }
+
+  #label() {
+    for (const [post, { button, unseen }] of this.#posts) {
+      button.textContent = unseen ? `Post ${post}: ${unseen} new` : `Post ${post}`;
+      button.ariaPressed = String(post === this.#post);
+    }
   }
 
   /** Where this browser remembers up to which notification its user has read. */
@@ -116,51 +188,87 @@ class User {
   }
 
   #connect() {
-    if (this.#comments.state.name === "closed") this.start();
-    this.#comments.retry();
-    this.#notifications.retry();
+    if ([this.#live, this.#writer].some(({ state }) => state.name === "closed")) this.start();
+    for (const connection of [this.#live, this.#writer, this.#notifications]) connection.retry();
   }
 
   #take(message) {
-    if (message.type === "comment") this.#show(message.seq, message.author_id, message.body);
     if (message.type === "notification") this.#showNotification(message);
     if (message.type === "error") this.#complain(message);
   }
 
-  async #write(event) {
+  #write(event) {
     event.preventDefault();
     const field = event.target.elements.body;
-    const body = field.value;
-    field.value = "";
-    this.find(".problem").textContent = "";
-    const item = this.#item(this.id, body);
+    const post = this.#post;
+    const item = this.#item(this.id, field.value);
     item.classList.add("unconfirmed");
-    this.find(".comments ol").append(item);
+    this.#posts.get(post).list.append(item);
+    const client_id = Array.from(crypto.getRandomValues(new Uint32Array(4))).join("-");
+    const comment = { post, body: field.value, item };
+    this.#unconfirmed.set(client_id, comment);
+    field.value = "";
+    this.#posts.get(post).typedAt = -Infinity;
+    this.find(".problem").textContent = "";
+    this.#deliver(client_id, comment);
+  }
+
+  /** By the socket, if it is of this post, or by HTTP. Both may happen: the same `client_id` is stored once. */
+  async #deliver(client_id, { post, body, item }) {
+    const writer = this.#writer;
+    const token = this.#token;
     try {
-      const { seq } = await this.#comments.deliver({ type: "new_comment", body });
+      const { seq } =
+        this.#live.transport === "socket" && post === this.#post
+          ? await writer.deliver({ type: "new_comment", body, client_id })
+          : await postComment({ post, token, body, client_id });
+      if (this.#unconfirmed.delete(client_id)) this.#show(post, seq, this.id, body);
       item.remove();
-      this.#show(seq, this.id, body);
     } catch (problem) {
+      if (!this.#unconfirmed.has(client_id)) return;
+      const isLeft = problem.code === "closed" && writer !== this.#writer;
+      if (isLeft || problem.code === "no_answer" || problem.status >= 429) {
+        setTimeout(() => this.#deliverAgain(client_id), 1000);
+        return;
+      }
+      this.#unconfirmed.delete(client_id);
       item.remove();
       this.#complain(problem);
     }
   }
 
+  #deliverAgain(client_id) {
+    const comment = this.#unconfirmed.get(client_id);
+    if (comment) this.#deliver(client_id, comment);
+  }
+
+  /** Tells the others on the post. */
+  #type() {
+    const followed = this.#posts.get(this.#post);
+    const now = performance.now();
+    if (now - followed.typedAt < TYPING_EVERY) return;
+    if (followed.subscription.signal({ typing: true })) followed.typedAt = now;
+  }
+
   #sendBad() {
-    const sent = this.#comments.send({ type: "new_comment", text: "no body" });
+    const sent = this.#writer.send({ type: "new_comment", text: "no body" });
     if (!sent) this.#complain({ code: "not_sent", message: "There is no connection now." });
   }
 
-  #show(seq, author, body) {
-    if (this.#shown.has(seq)) return;
+  #show(post, seq, author, body) {
+    const { shown, list, people } = this.#posts.get(post) ?? {};
+    if (!shown || shown.has(seq)) return;
+    people.rests(author);
     const item = this.#item(author, body);
     item.dataset.seq = seq;
-    this.#shown.set(seq, item);
-    const list = this.find(".comments ol");
+    shown.set(seq, item);
     let earlier = list.lastElementChild;
     while (earlier && !(Number(earlier.dataset.seq) < seq)) earlier = earlier.previousElementSibling;
     if (earlier) earlier.after(item);
     else list.prepend(item);
+    if (post === this.#post || this.#posts.get(post).subscription?.state.name !== "live") return;
+    this.#posts.get(post).unseen += 1;
+    this.#label();
   }
 
   #item(author, body) {
@@ -223,18 +331,41 @@ class User {
     this.find(".problem").textContent = `${code}: ${message}`;
   }
 
-  #tell(state) {
+  /** How the post that is shown is followed. */
+  get #state() {
+    const { state } = this.#live;
+    const followed = this.#posts.get(this.#post)?.subscription?.state;
+    if (followed?.name === "closed") return followed;
+    return state.name === "live" && followed?.name !== "live" ? { name: "catching_up" } : state;
+  }
+
+  #tell(state = this.#state) {
+    const { transport } = this.#live;
     this.root.dataset.state = state.name;
     this.find("[role=status]").textContent = state.reason ? `${WORDS[state.name]} (${state.reason})` : WORDS[state.name];
+    this.find(".transport").textContent = transport === "sse" ? "by server-sent events" : "by WebSocket";
+    if (this.#transport !== transport) {
+      this.#transport = transport;
+      if (transport === "sse") for (const client_id of this.#unconfirmed.keys()) this.#deliverAgain(client_id);
+    }
     const retry = this.find("[name=retry]");
     if (retry === document.activeElement && state.name === "live") this.find("[name=body]").focus();
     retry.hidden = ["catching_up", "live"].includes(state.name) || (state.name === "connecting" && retry.hidden);
     if (state.name === "live") this.find(".problem").textContent = "";
+    this.#showPeople();
     this.#count();
   }
 
+  /** On the post that is shown; what is not up to date is not shown. */
+  #showPeople() {
+    const { people, subscription } = this.#posts.get(this.#post) ?? {};
+    const isKnown = this.#live.transport === "socket" && subscription?.state.name === "live";
+    this.find(".here").textContent = isKnown ? people.here(subscription) : "";
+    this.find(".typing").textContent = people?.typing ?? "";
+  }
+
   #count() {
-    const state = this.#comments?.state;
+    const state = this.#live?.state;
     const left = state?.name === "waiting" ? Math.max(0, state.until - Date.now()) : undefined;
     this.find(".countdown").textContent = left === undefined ? "" : `in ${(left / 1000).toFixed(1)} s`;
   }
@@ -260,13 +391,16 @@ function remember() {
   keep(users.map((user) => user.token ?? null));
 }
 
-const post = document.getElementById("post");
+const posts = document.getElementById("posts");
+const blocked = document.getElementById("blocked");
+const wanted = () => [...new Set(posts.value.split(",").map(Number))];
 const given = new URLSearchParams(location.hash.slice(1));
-if (given.has("post")) post.value = given.get("post");
+if (given.has("post")) posts.value = given.getAll("post").join(", ");
 const [first, second = first] = await tokensToTry();
 const users = [new User(1, first), new User(2, second)];
 [users[0].other, users[1].other] = [users[1], users[0]];
 remember();
-post.addEventListener("change", () => {
-  if (post.checkValidity()) users.forEach((user) => user.start());
+posts.addEventListener("change", () => {
+  if (posts.checkValidity()) users.forEach((user) => user.start());
 });
+blocked.addEventListener("change", () => BlockableSocket.cut());

@@ -100,6 +100,9 @@ def _parser(program: str) -> argparse.ArgumentParser:
 
     asyncapi = commands.add_parser("asyncapi", help="print the AsyncAPI document of the WebSocket endpoints")
     asyncapi.set_defaults(run=_asyncapi)
+
+    types = commands.add_parser("types", help="print the messages as TypeScript declarations (.d.ts)")
+    types.set_defaults(run=_types)
     return parser
 
 
@@ -174,12 +177,22 @@ def _token(load: Load, arguments: argparse.Namespace) -> None:
 
 
 def _asyncapi(load: Load, _arguments: argparse.Namespace) -> None:
+    document = _document(load)
+    in_unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+    print(json.dumps(document, indent=2, ensure_ascii=not in_unicode))
+
+
+def _types(load: Load, _arguments: argparse.Namespace) -> None:
+    from service.engine.documents.typescript import declarations
+
+    print(declarations(_document(load)), end="")
+
+
+def _document(load: Load) -> dict[str, Any]:
     from service.engine.foundation.settings import load_settings
 
     application = load()
-    document = application.asyncapi(demo_endpoints=load_settings(application.settings).demo)
-    in_unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
-    print(json.dumps(document, indent=2, ensure_ascii=not in_unicode))
+    return application.asyncapi(demo_endpoints=load_settings(application.settings).demo)
 
 
 def _claim(text: str) -> tuple[str, Any]:

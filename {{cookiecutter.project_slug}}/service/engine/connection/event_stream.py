@@ -61,7 +61,7 @@ class EventStream:
         since = monotonic()
         with self._runtime.connections.admitted(self):
             async with self.subscriptions.opened(key, self) as subscription:
-                if not subscription.topic.opened.is_set():
+                if not subscription.topic.is_open:
                     raise Unavailable
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
                 self._runtime.metrics.handshakes.labels(endpoint).inc()

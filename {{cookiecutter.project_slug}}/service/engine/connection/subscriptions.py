@@ -77,18 +77,18 @@ class Subscriptions:
             self._metrics.limits.labels("subscriptions").inc()
             raise Problem("too_many_subscriptions", f"A connection may follow {MOST} streams.")
         topic = self._hub.join(key)
-        subscription = Subscription(key, topic, subscriber, opens=not topic.opened.is_set())
+        subscription = Subscription(key, topic, subscriber, opens=not topic.is_open)
         self._open.append(subscription)
         topic.add(subscriber)
         return subscription
 
     async def wait_open(self, subscription: Subscription) -> bool:
         """Wait for the topic, within bounds; returns whether it is open."""
-        if subscription.topic.opened.is_set():
+        if subscription.topic.is_open:
             return True
         try:
             async with asyncio.timeout(_OPEN_SECONDS):
-                await subscription.topic.opened.wait()
+                await subscription.topic.opened()
         except TimeoutError:
             return False
         return True
@@ -116,7 +116,12 @@ class Subscriptions:
 
     def start(self, subscription: Subscription, work: Coroutine[Any, Any, None]) -> None:
         """Run what ends with the subscription."""
+
+        def forget(_task: asyncio.Task[None]) -> None:
+            subscription.task = None
+
         subscription.task = self._owner.tasks.start(work)
+        subscription.task.add_done_callback(forget)
 
     def find(self, stream: str) -> Subscription | None:
         return next((each for each in self._open if each.key.name == stream), None)

@@ -91,13 +91,13 @@ class Hub:
 
     async def settled(self, topic: Topic) -> None:
         """Return when the topic has delivered whatever was committed before the call."""
-        if topic.opened.is_set():
+        if topic.is_open:
             answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
             self._asked.append((topic, answer))
             self._asking.set()
             await topic.reached(await answer)
         else:
-            await topic.opened.wait()
+            await topic.opened()
 
     async def answer_positions(self) -> None:
         """Tell how far streams are: one query for all who asked while the last one ran."""
@@ -126,7 +126,7 @@ class Hub:
             except TimeoutError:
                 pass
             self._resumed.clear()
-            topics = [topic for topic in self._topics.values() if topic.opened.is_set()]
+            topics = [topic for topic in self._topics.values() if topic.is_open]
             if topics:
                 positions = await self._positions(topics)
                 for topic in topics:

@@ -5,13 +5,13 @@ something, makes the topic read what is missing from its stream's table before i
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import structlog
 
 from service.engine.delivery.presence import Presence
+from service.engine.delivery.recent import RecentEvents
 from service.engine.foundation.backoff import Backoff
 from service.engine.foundation.metrics import Metrics
 from service.engine.foundation.problems import Unavailable
@@ -22,8 +22,6 @@ from service.engine.streams.stored import HISTORY_LIMIT, Signalled, StoredStream
 
 _ON_ITS_WAY_SECONDS = 0.05
 """How long we wait for an event that is known to be committed, before we read it from the table."""
-_RECENT_BYTES = 262_144
-"""How much of a topic's latest events is kept, so that clients that come back cost no query each."""
 
 _logger = structlog.get_logger(__name__)
 
@@ -77,14 +75,13 @@ class Topic:
         self._live: dict[Form, dict[str, Subscriber]] = {}
         """Those that are sent what comes, by the form that they take."""
         self.position = 0
-        self.opened = asyncio.Event()
+        self.is_open = False
         self._metrics = metrics
         self._repairs = repairs
         self._newest = 0
         self._first = 0
         self._early: dict[int, Event] = {}
-        self._recent: deque[Event] = deque(maxlen=HISTORY_LIMIT)
-        self._recent_bytes = 0
+        self._recent = RecentEvents()
         self._reading = asyncio.Lock()
         self._wanted: list[int] = []
         self._repair: asyncio.Task[None] | None = None
@@ -106,7 +103,8 @@ class Topic:
         """Go live after `position`, or before the first event that came while nobody knew it."""
         self._newest = max(self._newest, position)
         self.position = min(position, self._first - 1) if self._first else position
-        self.opened.set()
+        self.is_open = True
+        self._tell_waiting()
         if self._newest > self.position:
             self.repair()
 
@@ -127,7 +125,7 @@ class Topic:
         if seq is None:
             return
         self._newest = max(self._newest, seq)
-        if not self.opened.is_set():
+        if not self.is_open:
             self._first = min(seq, self._first or seq)
             return
         if seq <= self.position:
@@ -141,15 +139,18 @@ class Topic:
     def reconcile(self, last_seq: int) -> None:
         """Learn that the stream has come to `last_seq`."""
         self._newest = max(self._newest, last_seq)
-        if self.opened.is_set() and self._newest > self.position:
+        if self.is_open and self._newest > self.position:
             self.repair(after=_ON_ITS_WAY_SECONDS)
+
+    async def opened(self) -> None:
+        """Return when it is open."""
+        while not self.is_open:
+            await self._moved()
 
     async def reached(self, seq: int) -> None:
         """Return when everything up to `seq` has been delivered."""
         while self.position < seq:
-            moved = asyncio.get_running_loop().create_future()
-            self._waiting.append(moved)
-            await moved
+            await self._moved()
 
     def repair(self, after: float = 0) -> None:
         """Read what is missing, unless it arrives within `after` seconds."""
@@ -169,10 +170,12 @@ class Topic:
         self._wanted.append(position)
         try:
             async with self._reading:
-                if (recent := self._recent_after(position)) is not None:
+                if position >= self.position:
+                    return []
+                if (recent := self._recent.after(position)) is not None:
                     return recent
                 found = await self._query(min(self._wanted))
-                self._remember_older(found)
+                self._recent.add_older(found, self.position)
                 if found and found[-1].seq <= position:  # somebody far behind asked too, and the page ends before us
                     found = await self._query(position)
                 return [event for event in found if position < event.seq <= self.position]
@@ -196,7 +199,7 @@ class Topic:
 
     def _deliver(self, event: Event) -> None:
         self._move_to(event.seq)
-        self._remember(event)
+        self._recent.add(event)
         for form, subscribers in self._live.items():
             encoded = form(event)
             origin = subscribers.get(event.origin) if event.origin else None
@@ -204,8 +207,16 @@ class Topic:
                 if subscriber is not origin:
                     subscriber.push(encoded)
 
+    async def _moved(self) -> None:
+        moved = asyncio.get_running_loop().create_future()
+        self._waiting.append(moved)
+        await moved
+
     def _move_to(self, position: int) -> None:
         self.position = position
+        self._tell_waiting()
+
+    def _tell_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []
         for moved in waiting:
             if not moved.done():
@@ -235,34 +246,3 @@ class Topic:
                 return await asyncio.shield(asyncio.ensure_future(self.stream.read(after, HISTORY_LIMIT)))
             except Unavailable:
                 await backoff.wait()
-
-    def _recent_after(self, position: int) -> list[Event] | None:
-        if position >= self.position:
-            return []
-        if not self._recent or self._recent[0].seq > position + 1:
-            return None
-        return [event for event in self._recent if event.seq > position]
-
-    def _remember(self, event: Event) -> None:
-        if self._recent and self._recent[-1].seq + 1 != event.seq:
-            self._recent.clear()
-            self._recent_bytes = 0
-        if len(self._recent) == HISTORY_LIMIT:
-            self._recent_bytes -= len(self._recent[0].frame.payload)
-        self._recent.append(event)
-        self._recent_bytes += len(event.frame.payload)
-        while self._recent_bytes > _RECENT_BYTES:
-            self._recent_bytes -= len(self._recent.popleft().frame.payload)
-
-    def _remember_older(self, found: Sequence[Event]) -> None:
-        oldest_kept = self._recent[0].seq if self._recent else self.position + 1
-        for event in reversed(found):
-            size = len(event.frame.payload)
-            full = len(self._recent) == HISTORY_LIMIT or self._recent_bytes + size > _RECENT_BYTES
-            if event.seq >= oldest_kept:
-                continue
-            if full or event.seq != oldest_kept - 1:
-                return
-            self._recent.appendleft(event)
-            self._recent_bytes += size
-            oldest_kept = event.seq

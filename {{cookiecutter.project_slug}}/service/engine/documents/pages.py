@@ -51,8 +51,10 @@ def documents(asyncapi: dict[str, Any]) -> APIRouter:
 
     _serve(router, "/asyncapi", _STATIC / "asyncapi.html")
     _serve(router, "/docs", _STATIC / "docs.html", _SWAGGER_UIS)
-    for name in ("asyncapi.js", "client.js", "docs.js", "documents.js", "icon.svg", "style.css"):
+    for name in ("asyncapi.js", "docs.js", "documents.js", "icon.svg", "style.css"):
         _serve(router, f"/{name}", _STATIC / name)
+    for file in sorted(_STATIC.glob("client*.js")):
+        _serve(router, f"/{file.name}", file)
     for name in ("swagger-ui-bundle.js", "swagger-ui.css"):
         _serve(router, f"/{name}", _SWAGGER_UI / name)
     return router

@@ -13,7 +13,7 @@ TRANSPORT = "service.transport"
 """Where in the ASGI scope's extensions our server puts the transport of a request."""
 
 _HIGH_WATER = 65_536
-_COMMENT = b":\n\n"
+_HEARTBEAT = b":\n\n"
 
 
 class Client(Protocol):
@@ -69,8 +69,8 @@ class ServerSentLink:
         self._wanted.set()
 
     def ping(self) -> None:
-        """Send a comment: where nobody takes it, sending comes to a halt."""
-        self.write(_COMMENT)
+        """Send a heartbeat: where nobody takes it, sending comes to a halt."""
+        self.write(_HEARTBEAT)
 
     @property
     def congested(self) -> bool:

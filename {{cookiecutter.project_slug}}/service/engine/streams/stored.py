@@ -116,6 +116,8 @@ class Rows(Generic[R]):
 class StoredStream(Generic[R]):
     """One stream, as a topic follows it."""
 
+    __slots__ = ("_database", "_metrics", "_rows", "key", "name")
+
     def __init__(self, key: StreamKey[R], rows: Rows[R], database: Database, metrics: Metrics) -> None:
         self.key = key
         self.name = key.name

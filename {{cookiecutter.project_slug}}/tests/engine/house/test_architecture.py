@@ -97,8 +97,9 @@ ENGINE = modules("service")
 
 
 def floor(module: str) -> str:
-    """Of a module of the engine, or nothing for the engine itself."""
-    return [*module.split("."), "", ""][2] if is_in(module, "service.engine") else ""
+    """Of a module of the engine, or nothing for the engine itself and for the client."""
+    found = [*module.split("."), "", ""][2] if is_in(module, "service.engine") else ""
+    return found if (PROJECT / "service" / "engine" / found).is_dir() else ""
 
 
 @pytest.mark.parametrize("module", ALL)
@@ -128,6 +129,11 @@ def test_a_module_imports_from_its_own_floor_and_lower_ones(module: str) -> None
         if imported in ENGINE and floor(imported) and FLOORS.index(floor(imported)) > here
     }
     assert not higher, f"{module} imports {sorted(higher)} from above"
+
+
+def test_the_client_can_be_copied_to_where_it_is_used() -> None:
+    foreign = set(imports(ENGINE["service.engine.client"])) - {"websockets"}
+    assert not {name for name in foreign if is_of_project(name)}
 
 
 def test_modules_do_not_import_each_other_in_circles() -> None:

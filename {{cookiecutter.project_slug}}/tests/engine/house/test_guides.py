@@ -114,7 +114,7 @@ def test_every_message_of_the_engine_is_in_the_guide(service: Service) -> None:
 
 
 def test_the_examples_of_the_javascript_client_run(service: Service, room: int, tmp_path: Path) -> None:
-    first, own_file = [block.text for block in blocks(DOCS / "javascript-client.md", "js")]
+    streams, first, own_file = [block.text for block in blocks(DOCS / "javascript-client.md", "js")]
     (client,) = for_node(tmp_path, CLIENT)
     (own,) = own_files = [tmp_path / "own.js"]
     own.write_text(own_file)
@@ -135,6 +135,17 @@ def test_the_examples_of_the_javascript_client_run(service: Service, room: int, 
     (runs,) = for_node(tmp_path, example)
     assert client.exists()
     assert run_node(runs) == [1, 1]
+
+    example.write_text(f"""
+        globalThis.location = {{ origin: "{service.http}" }};
+        const {{ promise: shown, resolve: show }} = Promise.withResolvers();
+        const [tokenOfMyUser, showState] = [() => "{token(1)}", () => {{}}];
+        {streams.replace("rooms/1", f"rooms/{room}").replace("room.uns", "const event = await shown; room.uns")}
+        console.log(JSON.stringify([event.stream, event.seq, room.state.name]));
+        process.exit();
+    """)
+    (runs,) = for_node(tmp_path, example)
+    assert run_node(runs) == [f"rooms/{room}", 1, "closed"]
 
 
 # Adding an endpoint, to a service without any

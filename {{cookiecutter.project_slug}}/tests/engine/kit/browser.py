@@ -66,10 +66,12 @@ class Pages:
         self._watches: list[Watch] = []
         self._forgiven: list[str] = []
 
-    def open(self, service: Service, path: str = "/") -> Page:
-        self._watches.append(Watch(service.http))
+    def open(self, service: Service, path: str = "/", *, by: str | None = None) -> Page:
+        """`by`: the address of a proxy in front of the service."""
+        address = by or service.http
+        self._watches.append(Watch(address))
         page = self._watches[-1].over(self._browser.new_context().new_page())
-        page.goto(service.http + path)
+        page.goto(address + path)
         return page
 
     def forgive(self, text: str) -> None:

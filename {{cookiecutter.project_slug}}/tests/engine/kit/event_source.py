@@ -28,7 +28,7 @@ class EventSource:
 
     def __init__(self, answer: httpx.Response) -> None:
         self.answer = answer
-        self.comments = 0
+        self.heartbeats = 0
         self._lines = answer.aiter_lines()
 
     async def receive(self, within: float = PATIENCE) -> ServerSent:
@@ -40,7 +40,7 @@ class EventSource:
                 if line is None:
                     raise EOFError
                 if line.startswith(":"):
-                    self.comments += 1
+                    self.heartbeats += 1
                 elif line:
                     name, _, value = line.partition(":")
                     assert name not in fields, f"{name} came twice in one event"

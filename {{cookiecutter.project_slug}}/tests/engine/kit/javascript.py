@@ -39,9 +39,11 @@ def npm_package(name: str, integrity: str, directory: Path) -> Path:
 
 
 def for_node(directory: Path, *scripts: Path) -> list[Path]:
-    """Copies of scripts that a page loads, as Node finds them: `/client.js` is the copy next to it."""
+    """Copies of scripts that a page loads, as Node finds them: `/client.js` is the copy next to it, with its parts."""
     copies = []
     for script in scripts:
         copies.append(directory / script.with_suffix(".mjs").name)
-        copies[-1].write_text(re.sub(r'(from |import\()"/([\w-]+)\.js"', r'\1"./\2.mjs"', script.read_text()))
+        text = script.read_text()
+        for_node(directory, *(script.with_name(part) for part in re.findall(r'from "\./([\w-]+\.js)"', text)))
+        copies[-1].write_text(re.sub(r'(from |import\()"\.?/([\w-]+)\.js"', r'\1"./\2.mjs"', text))
     return copies

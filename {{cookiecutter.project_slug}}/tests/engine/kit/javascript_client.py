@@ -49,6 +49,31 @@ class JavaScriptClient:
     async def messages(self, count: int) -> list[Event]:
         return [await self.event("message") for _ in range(count)]
 
+    def subscribe(self, stream: str, after: int | None = None, *, presence: bool = False) -> None:
+        self.tell("subscribe", [stream, after, presence])
+
+    async def signal(self, stream: str, data: Any) -> bool:
+        """Signal; returns whether there was anything to signal by."""
+        self.tell("signal", [stream, data])
+        return bool(await self.event("signalled"))
+
+    async def stream(self, stream: str, name: str, within: float = 15) -> Event:
+        """The next state of this name that a stream enters."""
+        async with asyncio.timeout(within):
+            while (state := await self.event("stream", within))["name"] != name or state["stream"] != stream:
+                pass
+        assert isinstance(state, dict)
+        return state
+
+    async def stream_events(self, count: int) -> list[Event]:
+        """The next events of streams, whichever."""
+        return [await self.event("event") for _ in range(count)]
+
+    async def asked(self, command: str, argument: Any = None) -> Any:
+        """What a command of this name tells."""
+        self.tell(command, argument)
+        return await self.event(command)
+
     async def deliver(self, message: dict[str, Any]) -> Event:
         """Have a message delivered, and return its answer."""
         self.tell("deliver", message)

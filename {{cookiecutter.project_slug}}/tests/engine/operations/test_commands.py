@@ -16,7 +16,7 @@ from tests.engine.kit.fixture_types import Connect, StartService
 from tests.engine.kit.postgres import Address
 from tests.engine.kit.running import Service
 
-COMMANDS = ["serve", "migrate", "token", "asyncapi"]
+COMMANDS = ["serve", "migrate", "token", "asyncapi", "types"]
 TABLES = "select table_name from information_schema.tables where table_schema = 'public'"
 
 

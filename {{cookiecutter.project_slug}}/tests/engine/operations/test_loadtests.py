@@ -76,6 +76,27 @@ async def test_each_level_that_is_not_kept_is_one_line_and_the_run_fails(service
     ], run.output
 
 
+@pytest.mark.parametrize("scenario", ["streams", "sse"])
+async def test_many_streams_and_server_sent_events_are_measured_and_lose_nothing(
+    service: Service, tmp_path: Path, scenario: str
+) -> None:
+    options = ["--host", service.http, "--users", "40", "--spawn-rate", "40", "--run-time", "4s"]
+    run = await load(tmp_path, SCENARIOS / f"{scenario}.py", *options)
+    assert (run.code, run.breaches) == (0, []), run.output
+    expected = {f"{scenario} {measure}" for measure in ("connect", "delivery", "stored")}
+    assert expected <= run.counts().keys()
+    assert run.counts()[f"{scenario} delivery"] > 38
+
+
+async def test_who_comes_and_goes_is_seen_by_the_others_in_time(service: Service, tmp_path: Path) -> None:
+    options = ["--host", service.http, "--users", "40", "--spawn-rate", "40", "--run-time", "6s"]
+    run = await load(tmp_path, SCENARIOS / "presence.py", *options)
+    assert (run.code, run.breaches) == (0, []), run.output
+    assert run.counts()["presence join"] >= 40
+    assert run.counts()["presence joined"] > 100
+    assert run.counts()["presence signal"] > 100
+
+
 async def test_shapes_spread_the_users_over_the_time() -> None:
     program = """
 from loadtests.engine.shapes import ramp, spike, steps

@@ -113,13 +113,12 @@ async def test_changes_of_mind_in_one_breath_are_carried_out_in_order(
     client = await connect(service, STREAMS, user=user)
     for kind in ("subscribe", "unsubscribe", "subscribe", "subscribe", "unsubscribe", "subscribe"):
         await client.send({"type": kind, "stream": f"rooms/{room}"})
-    answers = [(answer["type"], answer.get("code")) for answer in await client.receive_many(4)]
-    assert sorted(answers, key=str) == [
-        ("error", "already_subscribed"),
-        ("subscribed", None),
-        ("unsubscribed", None),
-        ("unsubscribed", None),
-    ]
+    said: list[str] = []
+    while said.count("unsubscribed") < 2 or said[-1] != "subscribed":
+        answer = await client.receive()
+        said.append(str(answer.get("code", answer["type"])))
+    assert said.count("already_subscribed") == 1
+    assert said.count("subscribed") <= 3, "the others were called off before they were in place"
     await client.lives()
 
 

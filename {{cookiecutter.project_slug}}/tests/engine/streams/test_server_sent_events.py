@@ -163,7 +163,7 @@ async def test_silence_is_broken_by_comments(shared_service: StartService, room:
         await source.receive()
         with pytest.raises(TimeoutError):
             await source.receive(within=1.5)
-        assert source.comments >= 2
+        assert source.heartbeats >= 2
 
 
 async def test_a_drain_says_when_to_come_back(
