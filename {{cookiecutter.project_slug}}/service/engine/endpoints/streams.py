@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Request, Response, Security
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel, BeforeValidator, Field, create_model
 from starlette.types import Receive, Scope, Send
 
 from service.engine.auth.handshake import authenticate, check_origin
@@ -37,8 +37,9 @@ _HEADERS = [
 ]
 
 LastEventId = Annotated[
-    Number | None,
-    Header(alias="Last-Event-ID", ge=0, le=BIGGEST_INTEGER, description="The `id` of the last event; before `after`"),
+    Annotated[Number, Field(ge=0, le=BIGGEST_INTEGER)] | None,
+    BeforeValidator(lambda said: said or None),  # some send it empty before the first event
+    Header(alias="Last-Event-ID", description="The `id` of the last event; before `after`"),
 ]
 
 

@@ -216,7 +216,7 @@ class SendSignal(FromClient):
 
     type: Literal["signal"] = "signal"
     stream: StreamName
-    data: dict[str, JsonValue]
+    data: dict[Annotated[str, Storable], StorableJson]
 
 
 class Signal(Message):

@@ -110,6 +110,10 @@ class ServerSentLink:
         except asyncio.CancelledError:
             if not self._aborted:
                 raise
+        except RuntimeError:  # of a transport that is closed, before anybody has said so
+            if self._transport is None or not self._transport.is_closing():
+                raise
+            client.ended(LOST)
         finally:
             self._drained.set()
             watching.cancel()

@@ -70,6 +70,8 @@ async def test_last_event_id_resumes_and_counts_before_after(
     last = {"Last-Event-ID": "2"}
     async with following(service.http, f"rooms/{room}", user=user, headers=last, after=0) as source:
         assert [event.id for event in await source.receive_many(3)] == ["3", "4", "4"]
+    async with following(service.http, f"rooms/{room}", user=user, headers={"Last-Event-ID": ""}, after=3) as source:
+        assert [event.id for event in await source.receive_many(2)] == ["4", "4"]
 
 
 async def test_who_missed_too_much_is_told_so(service: Service, room: int, user: int) -> None:

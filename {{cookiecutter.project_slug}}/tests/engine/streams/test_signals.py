@@ -87,6 +87,8 @@ async def test_it_is_not_stored_and_not_replayed(service: Service, connect: Conn
         (signal("rooms/{room}", n=1) | {"data": 7}, "invalid_message"),
         (signal("rooms/{room}", n=1) | {"data": None}, "invalid_message"),
         (signal("rooms/{room}", n=1) | {"user_id": 7}, "invalid_message"),
+        (signal("rooms/{room}", n=float("nan")), "invalid_json"),
+        (signal("rooms/{room}", n="\0"), "invalid_message"),
         ({"type": "signal", "stream": "rooms/{room}"}, "invalid_message"),
     ],
 )
