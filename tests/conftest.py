@@ -37,10 +37,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class ByFile(LoadFileScheduling):
-    """Tests of a file share something costly, or need every core, and run one after the other; lives of clouds wait."""
+    """Tests of a file share something costly, and run one after the other; lives of clouds and whole projects wait."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid if "test_the_life_of_an_environment" in nodeid else super()._split_scope(nodeid)
+        is_alone = "test_the_life_of_an_environment" in nodeid or "test_project.py" in nodeid
+        return nodeid if is_alone else super()._split_scope(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
