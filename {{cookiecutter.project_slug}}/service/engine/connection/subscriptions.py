@@ -133,7 +133,7 @@ class Subscriptions:
             self._open.remove(subscription)
             subscription.topic.remove(subscription.subscriber)
             if subscription.task is not None:
-                subscription.task.cancel()
+                self._owner.tasks.stop(subscription.task)
             if subscription.when_ended is not None:
                 subscription.when_ended()
             self._hub.leave(subscription.topic)

@@ -159,7 +159,7 @@ class Topic:
 
     def close(self) -> None:
         if self._repair is not None:
-            self._repair.cancel()
+            self._repairs.stop(self._repair)
 
     async def events_after(self, position: int) -> list[Event]:
         """The events after `position` up to the topic's own, oldest first, at most `HISTORY_LIMIT`.
@@ -242,7 +242,6 @@ class Topic:
         while True:
             self._metrics.history_queries.inc()
             try:
-                # A cancellation does not reach it: inside SQLAlchemy it would cost the pool a connection.
-                return await asyncio.shield(asyncio.ensure_future(self.stream.read(after, HISTORY_LIMIT)))
+                return await self.stream.read(after, HISTORY_LIMIT)
             except Unavailable:
                 await backoff.wait()

@@ -100,6 +100,7 @@ def test_control_c_ends_it_without_a_word_of_complaint(
 ) -> None:
     window = terminal(PORT=str(free_port()))
     window.shows("Application startup complete.")
+    wait_until(lambda: len([*servers_in(home)]) == 1, "no child of it looks like another")
     (server,) = servers_in(home)
     window.type(CONTROL_C)
     assert window.ends() == 0, window.text
