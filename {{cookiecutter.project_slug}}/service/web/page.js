@@ -251,8 +251,9 @@ class User {
   }
 
   #sendBad() {
-    const sent = this.#writer.send({ type: "new_comment", text: "no body" });
-    if (!sent) this.#complain({ code: "not_sent", message: "There is no connection now." });
+    const hasSocket = this.#live.state.name === "live" && this.#live.transport === "socket";
+    if (!hasSocket) this.#complain({ code: "not_sent", message: "There is no connection now." });
+    else this.#writer.deliver({ type: "new_comment", text: "no body" }).catch((problem) => this.#complain(problem));
   }
 
   #show(post, seq, author, body) {

@@ -67,8 +67,7 @@ class EventStream:
                 self._runtime.metrics.handshakes.labels(endpoint).inc()
                 self.link.cut_after(self._runtime.settings.longest_silence)
                 try:
-                    position = subscription.topic.position if after is None else after
-                    self.subscriptions.follow(subscription, position)
+                    self.subscriptions.start(subscription, self.subscriptions.catch_up(subscription, after))
                     await self.link.run(self)
                 finally:
                     self.tasks.cancel()

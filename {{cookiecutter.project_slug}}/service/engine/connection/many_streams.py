@@ -101,11 +101,7 @@ class ManyStreams:
             _logger.exception("reader_failed", connection_id=self.id, stream=subscription.key.stream.name)
             self._give_up(subscription, Problem("internal_error", "Something went wrong here."), request.client_id)
         else:
-            if request.after is not None:
-                await self._subscriptions.catch_up(subscription, request.after)
-            else:
-                self.caught_up(request.stream, subscription.topic.position)
-                subscription.topic.go_live(self)
+            await self._subscriptions.catch_up(subscription, request.after)
             if request.presence:
                 self._appear(subscription)
 

@@ -110,7 +110,10 @@ class Subscriptions:
         else:
             self.start(subscription, self.catch_up(subscription, after))
 
-    async def catch_up(self, subscription: Subscription, after: int) -> None:
+    async def catch_up(self, subscription: Subscription, after: int | None) -> None:
+        """Send what came after the position `after`, or nothing of what was committed by now; then what comes live."""
+        if subscription.ended:
+            return
         topic = subscription.topic
         await catch_up(subscription.subscriber, self._hub, topic, after, settled=subscription.opens)
 

@@ -1,13 +1,15 @@
 """From a client's last position to live, without a gap and without a double."""
 
+import asyncio
+
 from service.engine.delivery.hub import Hub
 from service.engine.delivery.topic import Subscriber, Topic
 from service.engine.streams.event import Event
 from service.engine.streams.stored import HISTORY_LIMIT
 
 
-async def catch_up(subscriber: Subscriber, hub: Hub, topic: Topic, after: int, *, settled: bool) -> None:
-    """Send what was missed since `after`, then say so and follow the topic live.
+async def catch_up(subscriber: Subscriber, hub: Hub, topic: Topic, after: int | None, *, settled: bool) -> None:
+    """Send what was missed since `after`, then say so and follow the topic live; without one, from where it is.
 
     The topic goes on meanwhile; what it delivers in that time is read with the rest. Nothing is awaited between the
     last look at its position and going live, so no event can fall in between.
@@ -15,9 +17,10 @@ async def catch_up(subscriber: Subscriber, hub: Hub, topic: Topic, after: int, *
     """
     if not settled:
         await hub.settled(topic)
-    position = after
+    position = topic.position if after is None else after
     while 0 < topic.position - position <= HISTORY_LIMIT:
         events = await topic.events_after(position)
+        await asyncio.sleep(0)  # where an end arrives that a query has put off
         if not events or events[0].seq != position + 1:
             break
         await _send(subscriber, events)

@@ -89,7 +89,7 @@ async def test_many_streams_and_server_sent_events_are_measured_and_lose_nothing
 
 
 async def test_who_comes_and_goes_is_seen_by_the_others_in_time(service: Service, tmp_path: Path) -> None:
-    options = ["--host", service.http, "--users", "40", "--spawn-rate", "40", "--run-time", "6s"]
+    options = ["--host", service.http, "--users", "40", "--spawn-rate", "10", "--run-time", "7s"]
     run = await load(tmp_path, SCENARIOS / "presence.py", *options)
     assert (run.code, run.breaches) == (0, []), run.output
     assert run.counts()["presence join"] >= 40

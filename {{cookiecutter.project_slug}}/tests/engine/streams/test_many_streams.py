@@ -1,6 +1,7 @@
 """`/ws/streams`: many streams on one connection, each as on an endpoint of its own, and none in the way of another."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -268,3 +269,39 @@ async def test_clients_that_join_while_others_write_see_each_streams_unbroken_co
     await asyncio.gather(*map(write, writers))
     for found in await reading:
         assert all(seqs == list(range(1, count + 1)) for seqs in found.values())
+
+
+async def test_what_was_stored_before_a_subscription_without_a_position_does_not_come(
+    service: Service, twin: Service, connect: Connect, room: int, user: int
+) -> None:
+    """However slowly it travels to a process that follows the stream already."""
+    name = f"rooms/{room}"
+    await subscribe(await connect(twin, STREAMS, user=user), name)
+    writer, client = await connect(service, f"/ws/{name}", user=user), await connect(twin, STREAMS, user=user)
+    for seq in range(1, 41):
+        await enter(writer, "before")
+        assert await subscribe(client, name) == [{"type": "subscribed", "stream": name, "seq": seq}]
+        await client.send({"type": "unsubscribe", "stream": name})
+        assert await client.receive() == {"type": "unsubscribed", "stream": name}
+
+
+async def test_a_subscription_that_ends_while_it_catches_up_is_over(
+    service: Service, connect: Connect, number: Callable[[], int], user: int
+) -> None:
+    rooms = [number() for _ in range(20)]
+    writers = [await connect(service, f"/ws/rooms/{room}", user=number()) for room in rooms]
+    for writer in writers:
+        await enter(writer, "missed")
+    client = await connect(service, STREAMS, user=user)
+    for room in rooms:
+        await client.send({"type": "subscribe", "stream": f"rooms/{room}", "after": 0})
+        await client.send({"type": "unsubscribe", "stream": f"rooms/{room}"})
+    while rooms:
+        message = await client.receive()
+        if message["type"] == "unsubscribed":
+            rooms.remove(int(message["stream"].partition("/")[2]))
+        else:
+            assert int(message["stream"].partition("/")[2]) in rooms, "nothing comes after the answer"
+    for writer in writers:
+        await enter(writer, "unheard")
+    await client.lives()
