@@ -13,11 +13,14 @@ from tests.engine.kit.postgres import Cluster
 from benchmarks.crowd import crowd
 from benchmarks.fanout_latency import fanout_latency
 from benchmarks.measure import SERVER_CORES, Figures, measure
+from benchmarks.presence import presence
 from benchmarks.report import write
 from benchmarks.scale import scale
 from benchmarks.servers import BIN, BUILD, HERE, NODE, Ours, Peer, peers
+from benchmarks.signals import signals
 from benchmarks.stalled_reader import stalled_reader
 from benchmarks.storing import storing
+from benchmarks.ways import ways
 
 _RUNS, _SECONDS = 5, 1.5
 _HOLD_SECONDS = 45.0
@@ -69,7 +72,8 @@ def compare(cluster: Cluster, runs: int, seconds: float) -> dict[str, list[Figur
 def alone(cluster: Cluster) -> list[str]:
     """What the service promises of storing and delivering, with nobody to compare it with."""
     lines = []
-    for benchmark in (storing, partial(fanout_latency, cluster), partial(stalled_reader, cluster)):
+    on_cluster = (fanout_latency, stalled_reader, ways, presence, signals)
+    for benchmark in (storing, *(partial(each, cluster) for each in on_cluster)):
         for line in benchmark():
             print(line, flush=True)
             lines.append(line)

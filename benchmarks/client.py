@@ -96,11 +96,31 @@ class Socket(asyncio.Protocol):
             self.data_received(rest)
 
 
+class Reader(Socket):
+    """One that reads server-sent events."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.write(f"GET {self._target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+
+    def data_received(self, data: bytes) -> None:
+        if not self.ready.done():
+            if not data.startswith(b"HTTP/1.1 200"):
+                self.ready.set_exception(ConnectionError(data.decode(errors="replace")))
+            else:
+                self.ready.set_result(None)
+        elif events := data.count(b"\ndata:"):
+            self._load.arrived(events)
+
+
 class Returning(Socket):
     """One that comes back: it is live when it has its handshake, or the text that tells it so."""
 
     def __init__(self, load: "Load", target: str, opening: str, live: str) -> None:
         super().__init__(load, target, opening)
+        self.await_sign(live)
+
+    def await_sign(self, live: str) -> None:
         self.live = asyncio.get_running_loop().create_future()
         self._sign = live.encode()
 
@@ -152,14 +172,15 @@ class Load:
         self.received += messages
         self.latencies.append(time.perf_counter() - self.sent_at)
 
-    async def open(self, host: str, port: int, targets: list[str], opening: str) -> dict[str, Any]:
+    async def open(self, host: str, port: int, targets: list[str], opening: str, by: str) -> dict[str, Any]:
         """Connect one socket to each target, a few at a time."""
         loop = asyncio.get_running_loop()
         waiting = iter(targets)
+        kind = {"socket": Socket, "events": Reader}[by]
 
         async def connect() -> None:
             for target in waiting:
-                socket = Socket(self, target, opening)
+                socket = kind(self, target, opening)
                 await loop.create_connection(lambda one=socket: one, host, port)  # type: ignore[misc]
                 await socket.ready
                 self.sockets.append(socket)
@@ -196,10 +217,23 @@ class Load:
         async with asyncio.timeout(3 * _PATIENCE):
             await asyncio.gather(*(come(Returning(self, target, opening, live)) for target in targets))
         seconds = time.perf_counter() - start
-        latencies = sorted(self._talks)
+        latencies = sorted(self._talks) or [0.0]  # where nobody stood by
         while self._talking:
             self._talking.pop().cancel()
         return {"seconds": seconds, "p99_ms": 1000 * latencies[int(len(latencies) * 0.99)]}
+
+    async def ask(self, message: str, sign: str) -> dict[str, Any]:
+        """Everybody who came back says the same at once, and waits for a text."""
+        data = frame(message.encode())
+        asking = [socket for socket in self.sockets if isinstance(socket, Returning)]
+        self.received = 0
+        start = time.perf_counter()
+        for socket in asking:
+            socket.await_sign(sign)
+            socket.transport.write(data)
+        async with asyncio.timeout(3 * _PATIENCE):
+            await asyncio.gather(*(socket.live for socket in asking))
+        return {"seconds": time.perf_counter() - start, "received": self.received}
 
     async def close(self) -> dict[str, Any]:
         for socket in self.sockets:

@@ -38,8 +38,10 @@ class Client:
         result: dict[str, Any] = json.loads(answer)
         return result
 
-    def open(self, *targets: str) -> None:
-        self.do("open", host=HOST, port=self._server.port, targets=targets, opening=self._dialect.opening)
+    def open(self, *targets: str, opening: str | None = None, by: str = "socket") -> None:
+        """Connect, by a socket or as a reader of server-sent `events`, and say what opens a conversation."""
+        words = self._dialect.opening if opening is None else opening
+        self.do("open", host=HOST, port=self._server.port, targets=targets, opening=words, by=by)
         time.sleep(0.3)
 
     def close(self) -> None:

@@ -74,6 +74,7 @@ class Ours:
 
     cluster: Cluster
     workers: int = 1
+    module: str = "service"
     name: str = "this service"
     dialect: Dialect = field(
         default_factory=lambda: Dialect(
@@ -82,9 +83,9 @@ class Ours:
         )
     )
 
-    def start(self, cores: set[int]) -> Running:
-        settings = {"RATE_LIMIT": "0", "WEB_CONCURRENCY": str(self.workers)}
-        service = Service(self.cluster.address.create_database(), settings)
+    def start(self, cores: set[int], **more: str) -> Running:
+        settings = {"RATE_LIMIT": "0", "WEB_CONCURRENCY": str(self.workers)} | more
+        service = Service(self.cluster.address.create_database(), settings, module=self.module)
         return Running(service.port, service.process.pid, service.discard, cores)
 
 

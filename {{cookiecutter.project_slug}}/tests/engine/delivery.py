@@ -73,7 +73,8 @@ async def outlast(services: Sequence[Service], server: Server, seconds: float, l
         await writing
         await all_known(services, clients, load)
         await all_read(services, readers, load)
-        assert {each.connections for each in everybody} == {1}, "a connection ended"
+        ended = {f"{type(each).__name__} {each.connections}" for each in everybody if each.connections != 1}
+        assert not ended, f"connections ended: {ended}"
 
 
 async def restart_again_and_again(services: list[Service], restarts: int, load: Load) -> None:

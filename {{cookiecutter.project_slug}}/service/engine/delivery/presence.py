@@ -91,9 +91,7 @@ class Presence:
         watched = self._watched.setdefault(stream, _Watched())
         is_stored = place in self._stored
         watched.waiting[watcher.id] = (watcher, str(user), 0 if is_stored else -1)
-        if is_stored:
-            self._list_to_waiting(stream, watched)
-        else:
+        if not is_stored:
             self._joining.add(place)
         self._work.set()
 
@@ -137,6 +135,8 @@ class Presence:
         try:
             while True:
                 await self._something_to_do()
+                for stream, watched in self._watched.items():
+                    self._list_to_waiting(stream, watched)
                 try:
                     await self._live()
                     await self._store()
@@ -196,7 +196,8 @@ class Presence:
         except BaseException:
             self._joining |= {place for place in joined if place in self._here}
             raise
-        self._stored = (self._stored | joined) - set(left)
+        self._stored |= joined
+        self._stored.difference_update(left)
         for place in left:
             if place in self._here:  # came back meanwhile
                 self._joining.add(place)
@@ -206,12 +207,15 @@ class Presence:
 
     def _serve_from(self, versions: Mapping[str, int], joined: Iterable[Place]) -> None:
         """Tell those who wait for their user to be there, once what is known has come that far."""
+        users: dict[str, set[str]] = {}
         for stream, user in joined:
-            if (watched := self._watched.get(stream)) is not None:
-                for each, (watcher, whose, since) in watched.waiting.items():
-                    if whose == user and since < 0:
-                        watched.waiting[each] = (watcher, whose, versions[stream])
-                self._list_to_waiting(stream, watched)
+            users.setdefault(stream, set()).add(user)
+        for stream in users.keys() & self._watched.keys():
+            watched = self._watched[stream]
+            for each, (watcher, whose, since) in watched.waiting.items():
+                if since < 0 and whose in users[stream]:
+                    watched.waiting[each] = (watcher, whose, versions[stream])
+            self._list_to_waiting(stream, watched)
 
     async def _read(self, streams: Sequence[str]) -> None:
         """Learn how it is where a change was missed."""

@@ -134,7 +134,7 @@ class PresenceTable:
         """Publish with the commit what it changes."""
         if not all(change["here"] for change in changes):
             await session.execute(_FORGET_EMPTY, {"streams": [*versions]})
-        payloads = {stream: _payload(stream, version, changes) for stream, version in versions.items()}
+        payloads = _payloads(versions, changes)
         channels = {stream: channel for stream in versions if (channel := self._broker.channel(stream)) is not None}
         if channels:
             parameters = {"channels": [*channels.values()], "payloads": [payloads[stream] for stream in channels]}
@@ -147,12 +147,15 @@ class PresenceTable:
             self._broker.publish(stream, payload)
 
 
-def _payload(stream: str, version: int, changes: Sequence[Any]) -> str:
-    """What is published of a stream's change; without names where they are too many to be carried."""
-    mine = [change for change in changes if change["stream"] == stream]
-    names = {
-        "joined": [change["user_id"] for change in mine if change["here"]],
-        "left": [change["user_id"] for change in mine if not change["here"]],
-    }
-    payload = json.dumps({"presence": {"version": version} | names})
+def _payloads(versions: Mapping[str, int], changes: Sequence[Any]) -> Mapping[str, str]:
+    """What is published of each stream's change; without names where they are too many to be carried."""
+    joined: dict[str, list[str]] = {stream: [] for stream in versions}
+    left: dict[str, list[str]] = {stream: [] for stream in versions}
+    for change in changes:
+        (joined if change["here"] else left)[change["stream"]].append(change["user_id"])
+    return {stream: _payload(version, joined[stream], left[stream]) for stream, version in versions.items()}
+
+
+def _payload(version: int, joined: Sequence[str], left: Sequence[str]) -> str:
+    payload = json.dumps({"presence": {"version": version, "joined": joined, "left": left}})
     return payload if len(payload) <= NOTIFY_LIMIT else json.dumps({"presence": {"version": version}})
