@@ -24,7 +24,7 @@ PROMISED = 5.0
 """Seconds after a server's return within which everything that was committed has been delivered."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Load:
     """How much is asked of the services."""
 
@@ -178,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     cluster = Cluster(APPLICATION)
     try:
-        load = Load(options.clients, options.topics, options.entries)
+        load = Load(clients=options.clients, topics=options.topics, entries=options.entries)
         with two_services(cluster.address) as services:
             asyncio.run(run(services, load))
         written = f"{load.entries} entries by {load.clients} clients, one process killed"
