@@ -39,12 +39,12 @@ def test_the_hook_puts_right_what_it_can_and_refuses_the_rest(template: Path, pl
     assert (hook["language"], hook["pass_filenames"]) == ("system", False)
 
     new = project / "service" / "new.py"
-    new.write_text("import sys\nimport os\n\nLOST = os, sys, undefined\n")
+    new.write_text("import sys\nimport os\n\nLOST = (os,sys,undefined)\n")
     command = [*hook["entry"].split(), "--assume-old=setup", f"bin={TOOLS}"]
     refusal = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     assert refusal.returncode != 0
     assert "F821" in refusal.stdout
-    assert new.read_text().startswith("import os\nimport sys\n")
+    assert new.read_text() == "import os\nimport sys\n\nLOST = (os, sys, undefined)\n"
 
 
 def test_the_dev_container_has_the_python_of_the_image(project: Path) -> None:
