@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,6 +15,7 @@ import yaml
 from tests.bakery import ROOT, bake
 from tests.following import python
 from tests.guide import apply
+from tests.test_project import record_missing
 
 REACT = Path(__file__).parent / "recipes" / "tests" / "test_use_stream.py"
 """A test of the hook; a team would write it in JavaScript."""
@@ -32,13 +33,16 @@ def cooked(template: Path) -> Iterator[Path]:
         yield project
 
 
-def test_they_are_stored_migrated_linted_and_keep_their_own_tests(cooked: Path) -> None:
+def test_they_are_stored_migrated_linted_and_keep_their_own_tests(
+    cooked: Path, record_property: Callable[[str, object], None]
+) -> None:
     python(cooked, "-m", "service", "migrate")
     python(cooked, "-m", "alembic", "revision", "--autogenerate", "--message", "Add recipes")
     python(cooked, "-m", "service", "migrate")
     python(cooked, "-m", "ruff", "format", "--check", ".")
     python(cooked, "-m", "ruff", "check", ".")
-    python(cooked, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_service.py", *own_tests(cooked))
+    tests = ["tests/test_service.py", *own_tests(cooked)]
+    record_missing(python(cooked, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests), record_property)
 
 
 def test_they_are_typed(cooked: Path) -> None:
