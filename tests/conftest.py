@@ -28,7 +28,7 @@ INSTALL = {
 # What takes minutes, much of them waiting, starts first; the rest fills the gaps.
 LONGEST = [
     *("test_project.py", "test_cloud.py", "test_workflows.py", "test_infra.py", "test_deploy.py", "test_image.py"),
-    *("test_guides.py", "test_update.py"),
+    *("test_guides.py", "test_recipes.py", "test_update.py"),
 ]
 
 

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 _BLOCK = re.compile(
-    r"^```(?:python|js|toml)\n(?:#|//) (\S+)( \(what is added\))?\n(.*?)^```$", re.MULTILINE | re.DOTALL
+    r"^```(?:python|js|toml|yaml)\n(?:#|//) (\S+)( \(what is added\))?\n(.*?)^```$", re.MULTILINE | re.DOTALL
 )
 
 

@@ -18,7 +18,7 @@ ROOMS = ["service", "tests", "loadtests", "infra"]
 TOP_LEVEL = {
     *{"service", "infra", "tests", "loadtests", ".github", "pyproject.toml", "Dockerfile"},
     *{"compose.yaml", "Makefile", "README.md", "AGENTS.md", ".env.example", "docs"},
-    *{".dockerignore", ".editorconfig", ".gitignore"},
+    *{".devcontainer", ".dockerignore", ".editorconfig", ".gitignore", ".pre-commit-config.yaml"},
 }
 
 

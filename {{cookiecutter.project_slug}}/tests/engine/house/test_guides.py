@@ -24,7 +24,7 @@ from tests.engine.kit.tokens import token
 DOCS = PROJECT / "docs"
 OURS = (
     *("a-stream-of-your-own", "add-an-endpoint", "delivery", "deploy", "faq", "javascript-client", "load-tests"),
-    *("operations", "protocol", "replace-the-example", "scaling", "security", "update"),
+    *("operations", "protocol", "recipes", "replace-the-example", "scaling", "security", "update"),
 )
 GUIDES = [page for name in OURS if (page := DOCS / f"{name}.md").exists()]
 ALWAYS_THERE = {"/ws/ping", "/ws/echo", "/ws/json"}
