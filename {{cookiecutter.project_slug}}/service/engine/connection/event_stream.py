@@ -1,13 +1,11 @@
 """One client that follows one stream by server-sent events: a connection like others, to which nothing is said."""
 
 import asyncio
-from collections.abc import Sequence
 from operator import attrgetter
 from time import monotonic
 from typing import Any
 
 import structlog
-from starlette.types import Send
 
 from service.engine.auth.principal import Principal
 from service.engine.connection.life import report
@@ -19,12 +17,10 @@ from service.engine.foundation.problems import Unavailable
 from service.engine.foundation.tasks import Tasks
 from service.engine.foundation.wire import CaughtUp, Error, HistoryGap, Message, Reconnect, UserId
 from service.engine.link.heartbeat import Liveness
-from service.engine.link.server_sent import ServerSentLink
+from service.engine.link.server_sent import Headers, ServerSentLink
 from service.engine.process.runtime import Runtime
 from service.engine.streams.event import Passing, server_sent
 from service.engine.streams.stream import StreamKey
-
-_Headers = Sequence[tuple[bytes, bytes]]
 
 _LAST_WORDS = {
     endings.TOKEN_EXPIRED: Error(code="expired_token", message="The token has expired."),
@@ -52,7 +48,7 @@ class EventStream:
         self._runtime = runtime
         self._cut: asyncio.TimerHandle | None = None
 
-    async def live(self, key: StreamKey[Any], after: int | None, send: Send, headers: _Headers, endpoint: str) -> None:
+    async def live(self, key: StreamKey[Any], after: int | None, headers: Headers, endpoint: str) -> None:
         """Send a stream from the position `after`, or from where it is, until either side ends.
 
         Raises:
@@ -63,9 +59,8 @@ class EventStream:
             async with self.subscriptions.opened(key, self) as subscription:
                 if not subscription.topic.is_open:
                     raise Unavailable
-                await send({"type": "http.response.start", "status": 200, "headers": headers})
+                await self.link.start(headers, self._runtime.settings.longest_silence)
                 self._runtime.metrics.handshakes.labels(endpoint).inc()
-                self.link.cut_after(self._runtime.settings.longest_silence)
                 try:
                     self.subscriptions.start(subscription, self.subscriptions.catch_up(subscription, after))
                     await self.link.run(self)

@@ -17,7 +17,8 @@ from service.engine.connection.session import new_id
 from service.engine.endpoints.parameters import After, Limit, ResumeAfter, Runtime, runtime_of
 from service.engine.endpoints.security import BEARER, CurrentUser
 from service.engine.foundation.wire import BIGGEST_INTEGER, Number, UserIdField
-from service.engine.link.server_sent import ServerSentLink
+from service.engine.link.server_sent_asgi import AsgiServerSentLink
+from service.engine.link.server_sent_socket import EXTENSION, SocketServerSentLink
 from service.engine.process.runtime import Runtime as _Runtime
 from service.engine.streams.names import parameter_types
 from service.engine.streams.stream import Stream, StreamKey
@@ -81,9 +82,13 @@ class EventStreamResponse(Response):
         self._after = after
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        link = ServerSentLink(scope, receive, send, self._runtime.settings.max_outbox_bytes)
+        most = self._runtime.settings.max_outbox_bytes
+        offered = scope.get("extensions", {}).get(EXTENSION)
+        link = (
+            SocketServerSentLink(offered, receive, send, most) if offered else AsgiServerSentLink(receive, send, most)
+        )
         client = EventStream(self._runtime, new_id(), self._user, link)
-        await client.live(self._key, self._after, send, _HEADERS, scope["route"].path)
+        await client.live(self._key, self._after, _HEADERS, scope["route"].path)
 
 
 def _add_history(router: APIRouter, stream: Stream[Any]) -> None:

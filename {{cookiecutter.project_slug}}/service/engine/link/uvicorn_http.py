@@ -8,14 +8,16 @@
 
 from asyncio import Transport
 from http import HTTPStatus
+from weakref import ref
 
 import httptools
 import structlog
 from starlette.datastructures import Headers
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from service.engine.foundation.wire import Error
 from service.engine.link.handshake_refusal import refusal_of
-from service.engine.link.server_sent import TRANSPORT
+from service.engine.link.server_sent_socket import EXTENSION
 from service.engine.link.socket_link import SocketLink
 from service.engine.link.upgrade import upgrade
 from service.engine.link.uvicorn_http_times import TimedHttpProtocol
@@ -89,7 +91,6 @@ class BoundedHttpProtocol(TimedHttpProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = {TRANSPORT: {"transport": self.transport}}
         self._around_body = self._head = 0
 
     def on_url(self, url: bytes) -> None:
@@ -114,6 +115,8 @@ class BoundedHttpProtocol(TimedHttpProtocol):
             self._read_absolute_form()
         super().on_headers_complete()
         self._in_body = not self.parser.should_upgrade()
+        if self._in_body:
+            self.scope["extensions"] = {EXTENSION: {"connection": self, "answer": ref(self.cycle)}}
 
     def on_body(self, body: bytes) -> None:
         self._around_body -= len(body)
@@ -168,6 +171,18 @@ class BoundedHttpProtocol(TimedHttpProtocol):
         super().on_response_complete()
         if self._is_handshake and not self.unanswered and not self.transport.is_closing():
             self._hand_over()
+
+    # What a link of server-sent events calls
+
+    def answer_without_end(self, answer: RequestResponseCycle) -> bool:
+        self._is_over = True
+        self.stop_waiting()
+        self.pipeline.clear()
+        self.cycle = answer  # which is told when the client has gone
+        self.flow.resume_reading()  # or nobody would notice
+        if self.scope["http_version"] == "1.0":  # RFC 9112 §6.1: it knows no chunks, and the end is the connection's
+            answer.chunked_encoding = False
+        return answer.chunked_encoding is None
 
     # What cannot be read
 

@@ -2,13 +2,15 @@
 
 import asyncio
 
+import httpx
 import pytest
 
 from tests.engine.kit.client import refused
+from tests.engine.kit.event_source import following
 from tests.engine.kit.fixture_types import Connect, StartService
 from tests.engine.kit.raw import RawClient
 from tests.engine.kit.running import Service
-from tests.engine.kit.tokens import token
+from tests.engine.kit.tokens import bearer, token
 from tests.engine.kit.waiting import eventually
 from tests.engine.rooms import enter
 
@@ -44,6 +46,20 @@ async def test_entries_reach_the_others_and_history_those_who_return(
     assert [entry["body"] for entry in await reader.receive_many(3)] == ["0", "1", "2"]
     late = await connect(plain, path, user=3, after=1)
     assert [message["seq"] for message in await late.receive_until("caught_up")] == [2, 3, 3]
+
+
+async def test_a_stream_is_read_by_server_sent_events(plain: Service, connect: Connect, room: int, user: int) -> None:
+    writer = await connect(plain, f"/ws/rooms/{room}", user=user)
+    await enter(writer, "missed")
+    async with following(plain.http, f"rooms/{room}", user=user, after=0) as source:
+        assert [event.event for event in await source.receive_many(2)] == ["entry", "caught_up"]
+        await enter(writer, "live")
+        assert (await source.receive()).id == "2"
+        async with httpx.AsyncClient(base_url=plain.http, trust_env=False) as http:
+            scope = bearer(1, scope="connections:write")
+            assert (await http.post(f"/api/users/{user}/disconnect", headers=scope)).status_code == 204
+        (last,) = await source.rest()
+        assert (last.event, last.data["code"]) == ("error", "invalid_token")
 
 
 async def test_refusals_and_closes_have_their_codes(plain: Service, connect: Connect, user: int) -> None:

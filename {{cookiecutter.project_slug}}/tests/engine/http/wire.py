@@ -74,6 +74,11 @@ class Wire:
                 answer.body = await self._reader.readexactly(int(*answer.all("content-length")))
             return answer
 
+    async def until(self, end: bytes, within: float = PATIENCE) -> bytes:
+        """What comes, up to what it ends with."""
+        async with asyncio.timeout(within):
+            return await self._reader.readuntil(end)
+
     async def lives(self) -> None:
         """Nothing has come unread, and what is spoken is WebSocket: a ping is answered by exactly a pong."""
         await self.send(PING)

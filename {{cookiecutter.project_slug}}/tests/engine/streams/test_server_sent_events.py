@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.engine.http.wire import handshake, opened, request
 from tests.engine.kit.client import Client
 from tests.engine.kit.event_source import following
 from tests.engine.kit.fixture_types import Broker, Connect, Number, StartService
@@ -235,6 +236,48 @@ async def test_clients_that_come_back_by_last_event_id_miss_nothing(
     await write()
     for found in await following_all:
         assert found == [str(number + 1) for number in range(count)]
+
+
+async def test_a_client_of_http_1_0_gets_no_chunks_and_its_end_is_the_connections(
+    start_service: StartService, user: int
+) -> None:
+    service = start_service(DRAIN_SECONDS="0")
+    name = f"letters/{user}"
+    async with opened(service) as wire, httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+        await wire.send(asking(name, user, version="1.0"))
+        head = await wire.until(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        assert b"transfer-encoding" not in head
+        await wire.until(b'id: 0\nevent: caught_up\ndata: {"type":"caught_up","seq":0}\n\n')
+        await send_letter(http, user, {"text": "plain"})
+        assert (await wire.until(b"\n\n")).startswith(b"id: 1\nevent: letter\ndata: {")
+        service.terminate()
+        assert (await wire.until(b"\n\n")).startswith(b"retry: ")
+        await wire.ends()
+
+
+async def test_what_is_asked_after_it_is_not_answered_and_hides_no_goodbye(
+    start_service: StartService, user: int
+) -> None:
+    service = start_service()
+    async with opened(service) as wire:
+        await wire.send(asking(f"letters/{user}", user), request(), handshake())
+        await wire.until(b'"caught_up"')
+        await wire.send(request(), b"GET /half")
+        await eventually(lambda: connections(service) == 1, "it is counted")
+    await eventually(lambda: connections(service) == 0, "it is noticed that the client has gone")
+
+
+async def test_a_refusal_lets_the_connection_be_used_again(service: Service, user: int) -> None:
+    async with opened(service) as wire:
+        await wire.send(asking(f"letters/{user + 1}", user), request())
+        assert (await wire.answer()).problem == (403, "forbidden")
+        assert (await wire.answer()).status == 200
+
+
+def asking(name: str, user: int, version: str = "1.1") -> bytes:
+    target = f"/api/streams/{name}/events"
+    return request("GET", target, f"Authorization: Bearer {token(user)}", version=version)
 
 
 def connections(service: Service) -> int:
