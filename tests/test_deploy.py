@@ -38,7 +38,8 @@ class Site:
     cloud: Cloud
     project: Path
     secret: str
-    database_secret: str
+    owner_password: str
+    service_password: str
 
     def deploy(self, image: str, *options: str) -> subprocess.CompletedProcess[str]:
         quick = ["--poll", "0.05", "--patience", "3", "--lock-patience", "0"]
@@ -88,23 +89,16 @@ def make_site(cloud: Cloud, project: Path, url: str) -> Site:
     cloud.stand_in_for_bootstrap(PROJECT)
     secrets, ecs, ec2 = cloud.client("secretsmanager"), cloud.client("ecs"), cloud.client("ec2")
     secret = secrets.create_secret(Name=f"{PROJECT}/staging/secret-key")["ARN"]
-    database_secret = secrets.create_secret(Name="rds", SecretString="{}")["ARN"]
+    owner_password = secrets.create_secret(Name="rds", SecretString="{}")["ARN"]
+    service_password = secrets.create_secret(Name=f"{PROJECT}/staging/database")["ARN"]
     subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
     group = ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"]
     network = {"awsvpcConfiguration": {"subnets": [subnet], "securityGroups": [group]}}
     ecs.create_cluster(clusterName=NAME)
-    pattern = ecs.register_task_definition(
-        family=NAME,
-        networkMode="awsvpc",
-        requiresCompatibilities=["FARGATE"],
-        cpu="256",
-        memory="512",
-        containerDefinitions=[
-            {"name": "service", "image": f"{REPOSITORY}:none", "essential": True},
-            {"name": "watcher", "image": f"{REPOSITORY}:none", "essential": True},
-            {"name": "from-elsewhere", "image": "example.com/agent:1", "essential": False},
-        ],
-    )["taskDefinition"]["taskDefinitionArn"]
+    ours = {"image": f"{REPOSITORY}:none", "essential": True}
+    migration = register(ecs, f"{NAME}-migration", {"name": "service", **ours})
+    foreign = {"name": "from-elsewhere", "image": "example.com/agent:1", "essential": False}
+    pattern = register(ecs, NAME, {"name": "service", **ours}, {"name": "watcher", **ours}, foreign)
     ecs.create_service(
         cluster=NAME,
         serviceName=NAME,
@@ -118,6 +112,7 @@ def make_site(cloud: Cloud, project: Path, url: str) -> Site:
         "service": NAME,
         "container": "service",
         "task_definition": pattern,
+        "migration": migration,
         "image_account": ACCOUNT,
         "image_repository": REPOSITORY,
         "subnets": [subnet],
@@ -125,13 +120,26 @@ def make_site(cloud: Cloud, project: Path, url: str) -> Site:
         "min_tasks": 2,
         "log_group": f"/{PROJECT}/staging/service",
         "secret_key": secret,
-        "database_secret": database_secret,
+        "owner_password": owner_password,
+        "service_password": service_password,
         "url": url,
         "subject_type": "integer",
         "rollout_seconds": 600,
     }
     cloud.client("ssm").put_parameter(Name=f"/{PROJECT}/staging/deployment", Type="String", Value=json.dumps(known))
-    return Site(cloud, project, secret, database_secret)
+    return Site(cloud, project, secret, owner_password, service_password)
+
+
+def register(ecs: Any, family: str, *containers: dict[str, Any]) -> str:
+    registered = ecs.register_task_definition(
+        family=family,
+        networkMode="awsvpc",
+        requiresCompatibilities=["FARGATE"],
+        cpu="256",
+        memory="512",
+        containerDefinitions=containers,
+    )
+    return str(registered["taskDefinition"]["taskDefinitionArn"])
 
 
 @pytest.fixture
@@ -545,16 +553,65 @@ def test_the_secret_key_is_rotated_in_three_steps(idle: Site, first: str) -> Non
     assert keys() == [new]
 
 
-def test_the_database_password_changes_on_purpose_and_tasks_follow(idle: Site, first: str) -> None:
-    client = idle.cloud.client("secretsmanager")
-    before = client.describe_secret(SecretId=idle.database_secret)["VersionIdsToStages"]
-    started = idle.service()["deployments"][0]["id"]
+def current_version(site: Site, secret: str) -> str:
+    stages = site.cloud.client("secretsmanager").describe_secret(SecretId=secret)["VersionIdsToStages"]
+    return next(version for version, names in stages.items() if "AWSCURRENT" in names)
+
+
+def password(site: Site) -> str:
+    """What the service logs in to the database with."""
+    return str(site.cloud.client("secretsmanager").get_secret_value(SecretId=site.service_password)["SecretString"])
+
+
+def migrated(site: Site) -> list[str]:
+    """The images that have migrated, one after the other."""
+    ecs, images = site.cloud.client("ecs"), {}
+    for arn in ecs.list_task_definitions(familyPrefix=f"{NAME}-migration")["taskDefinitionArns"]:
+        definition = ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]
+        images[definition["revision"]] = definition["containerDefinitions"][0]["image"]
+    return [images[revision].partition("@")[2] for revision in sorted(images) if "@" in images[revision]]
+
+
+def rotate(site: Site) -> subprocess.CompletedProcess[str]:
     quick = ["--poll", "0.05", "--lock-patience", "0"]
-    rotated = deployment(idle.project, idle.cloud, "rotate-database", "staging", *quick)
+    return deployment(site.project, site.cloud, "rotate-database", "staging", *quick)
+
+
+def test_the_first_deployment_makes_the_services_password_and_the_next_keep_it(idle: Site, first: str) -> None:
+    made = password(idle)
+    assert len(made) > 40
+    second = idle.cloud.push_image(PROJECT, "0002")
+    assert idle.deploy(second, "--without-smoke-test").returncode == 0
+    assert password(idle) == made
+    assert migrated(idle) == [first, second]
+
+
+def test_both_passwords_change_on_purpose_the_database_is_told_and_tasks_follow(idle: Site, first: str) -> None:
+    owners, services = current_version(idle, idle.owner_password), password(idle)
+    started = idle.service()["deployments"][0]["id"]
+    rotated = rotate(idle)
     assert rotated.returncode == 0, rotated.stderr
-    assert client.describe_secret(SecretId=idle.database_secret)["VersionIdsToStages"].keys() > before.keys()
+    assert current_version(idle, idle.owner_password) != owners
+    assert password(idle) != services
+    assert migrated(idle) == [first, first]
     assert idle.service()["deployments"][0]["id"] != started
     assert idle.running_image() == first
+
+
+def test_a_password_that_the_database_was_not_told_is_taken_back(idle: Site) -> None:
+    digest = idle.cloud.push_image(PROJECT, "0001")
+    assert idle.deploy(digest, "--without-smoke-test").returncode == 0
+    before = current_version(idle, idle.service_password)
+    ecs, ssm = idle.cloud.client("ecs"), idle.cloud.client("ssm")
+    name = f"/{PROJECT}/staging/deployment"
+    known = json.loads(ssm.get_parameter(Name=name)["Parameter"]["Value"])
+    failing = {"name": "service", "image": f"{REPOSITORY}@sha256:{'fa11'.ljust(64, '0')}", "essential": True}
+    known["migration"] = register(ecs, f"{NAME}-migration", failing)
+    ssm.put_parameter(Name=name, Type="String", Value=json.dumps(known), Overwrite=True)
+    refused = rotate(idle)
+    assert refused.returncode == 1
+    assert "the migration failed" in refused.stderr
+    assert current_version(idle, idle.service_password) == before
 
 
 def test_an_environment_that_is_missing_is_said_in_one_line(cloud: Cloud, project: Path) -> None:
