@@ -30,7 +30,7 @@ def assert_only_migrations_own_the_database(resources: Resources) -> None:
 def given(resources: Resources, kind: str) -> dict[str, str]:
     """What a container is told: its settings, and where its secrets are."""
     container = json.loads(definition_of(resources, kind)["container_definitions"])[0]
-    assert "sslmode=require" in str(container["environment"])
+    assert "sslmode=verify-full&sslrootcert=/etc/ssl/rds-ca.pem" in str(container["environment"])
     return {
         each["name"]: each.get("value", each.get("valueFrom"))
         for each in container["environment"] + container["secrets"]

@@ -55,6 +55,18 @@ def test_the_dockerfiles_are_sound(project: Path) -> None:
     run("hadolint", "Dockerfile", "loadtests/engine/Dockerfile", directory=project)
 
 
+def test_every_image_is_built_on_one_that_is_named_by_its_digest(project: Path) -> None:
+    bases = [
+        line.split()[1]
+        for dockerfile in project.rglob("Dockerfile")
+        for line in dockerfile.read_text().splitlines()
+        if line.startswith("FROM ")
+    ]
+    assert len(bases) == 3
+    assert len(set(bases)) == 1
+    assert re.fullmatch(r"docker\.io/library/python:\S+@sha256:[0-9a-f]{64}", bases[0])
+
+
 def test_compose_is_sound(project: Path) -> None:
     run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml", directory=project)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -354,6 +355,7 @@ def small(idle: Site, tmp_path: Path) -> Path:
     shutil.copytree(idle.project / "infra" / "deploy", infra / "deploy")
     for environment in ("staging", "production"):
         shutil.copy(idle.project / "infra" / f"{environment}.tfvars", infra)
+    shutil.copy(idle.project / "infra" / "rds-ca.pem", infra)
     (infra / "main.tf").write_text('terraform {\n  backend "s3" {\n    use_lockfile = true\n  }\n}\n')
     (infra / "output.tf").write_text('output "dashboard" {\n  value = "of staging"\n}\n')
     (infra / "bootstrap").mkdir()
@@ -409,6 +411,17 @@ def test_the_image_that_was_tested_is_the_one_that_is_pushed(
     assert lines[0].startswith(f"tag service:ci {REPOSITORY}:")
     assert not [line for line in lines if line.startswith("buildx")]
     assert lines[-1].startswith(f"push --quiet {REPOSITORY}:")
+
+
+def test_an_image_that_could_not_trust_its_database_is_not_made(idle: Site, small: Path) -> None:
+    for region, known in (("il-central-1", False), (REGION, True)):
+        tfvars = small / "infra" / "staging.tfvars"
+        tfvars.write_text(re.sub(r'(aws_region +=) ".*"', rf'\1 "{region}"', tfvars.read_text()))
+        subprocess.run(
+            ["git", *AUTHOR, "commit", "--quiet", "--all", "--allow-empty", "-m", region], cwd=small, check=True
+        )
+        refused = deployment(small, idle.cloud, "image", "staging").stderr
+        assert (f"infra/rds-ca.pem has no root for {region}: curl -o infra/rds-ca.pem https://" in refused) is not known
 
 
 def test_an_image_for_other_machines_is_not_pushed(
@@ -555,7 +568,7 @@ def test_the_secret_key_is_rotated_in_three_steps(idle: Site, first: str) -> Non
 
 def current_version(site: Site, secret: str) -> str:
     stages = site.cloud.client("secretsmanager").describe_secret(SecretId=secret)["VersionIdsToStages"]
-    return next(version for version, names in stages.items() if "AWSCURRENT" in names)
+    return str(next(version for version, names in stages.items() if "AWSCURRENT" in names))
 
 
 def password(site: Site) -> str:

@@ -6,7 +6,7 @@ locals {
 
   # The service is a user with the rights it needs; the owner migrates (migration.tf).
   database_user = "tasks"
-  database      = "${aws_db_instance.main.endpoint}/${aws_db_instance.main.db_name}?sslmode=require"
+  database      = "${aws_db_instance.main.endpoint}/${aws_db_instance.main.db_name}?sslmode=verify-full&sslrootcert=/etc/ssl/rds-ca.pem"
 
   settings = merge(
     {
