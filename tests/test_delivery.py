@@ -43,8 +43,8 @@ def test_actions_are_pinned_to_a_commit_and_name_its_version(house: Path) -> Non
     pinned = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
     uses = [
         line.strip().removeprefix("- ")
-        for workflow in (house / ".github" / "workflows").iterdir()
-        for line in workflow.read_text().splitlines()
+        for file in (house / ".github").rglob("*.yml")
+        for line in file.read_text().splitlines()
         if "uses:" in line and "uses: ./" not in line
     ]
     assert uses
