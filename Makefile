@@ -1,7 +1,8 @@
 PYTHON ?= python3
 bin := .venv/bin
 project := {{cookiecutter.project_slug}}
-infrastructure := $(addprefix tests/test_,cloud.py deploy.py image.py infra.py watcher.py workflows.py)
+infrastructure := $(addsuffix .py,$(addprefix tests/test_,applying cloud deploy image infra locks names production publishing \
+	secrets timing watcher workflows))
 compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 requirements := tests/requirements.txt '$(project)/tests/requirements.txt'
 export PATH := $(CURDIR)/build/bin:$(PATH)

@@ -14,6 +14,8 @@ from xdist.scheduler import LoadFileScheduling
 from tests.bakery import bake, copy_template
 from tests.following import begin, follow
 
+pytest_plugins = ["tests.site"]
+
 INSTALL = {
     "buildah": "apt-get install buildah",
     "checkov": "make checkov",
@@ -27,8 +29,9 @@ INSTALL = {
 
 # What takes minutes, much of them waiting, starts first; the rest fills the gaps.
 LONGEST = [
-    *("test_project.py", "test_cloud.py", "test_workflows.py", "test_infra.py", "test_deploy.py", "test_image.py"),
-    *("test_guides.py", "test_recipes.py", "test_update.py"),
+    *("test_project.py", "test_cloud.py", "test_workflows.py", "test_timing.py", "test_deploy.py", "test_image.py"),
+    *("test_production.py", "test_secrets.py", "test_applying.py", "test_publishing.py", "test_locks.py"),
+    *("test_infra.py", "test_guides.py", "test_recipes.py", "test_update.py"),
 ]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import exposure
+from tests import exposure, ownership
 from tests.bakery import bake
 from tests.cloud import ACCOUNT, GITHUB_IDS, REGION, Cloud, Terraform, simulated_cloud
 from tests.exposure import by_type
@@ -70,6 +70,7 @@ def test_the_life_of_an_environment(template: Path, tmp_path: Path, life: str) -
         exposure.assert_everything_is_encrypted(resources)
         exposure.assert_what_was_checked_is_what_runs(resources)
         exposure.assert_containers_are_confined(resources)
+        ownership.assert_only_migrations_own_the_database(resources)
         exposure.assert_no_role_may_do_everything(resources)
         exposure.assert_roles_are_bounded(resources)
         shared = by_type(json.loads(bootstrap.run("show", "-json"))["values"]["root_module"])

@@ -43,8 +43,8 @@ def test_actions_are_pinned_to_a_commit_and_name_its_version(house: Path) -> Non
     pinned = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
     uses = [
         line.strip().removeprefix("- ")
-        for workflow in (house / ".github" / "workflows").iterdir()
-        for line in workflow.read_text().splitlines()
+        for file in (house / ".github").rglob("*.yml")
+        for line in file.read_text().splitlines()
         if "uses:" in line and "uses: ./" not in line
     ]
     assert uses
@@ -53,6 +53,18 @@ def test_actions_are_pinned_to_a_commit_and_name_its_version(house: Path) -> Non
 
 def test_the_dockerfiles_are_sound(project: Path) -> None:
     run("hadolint", "Dockerfile", "loadtests/engine/Dockerfile", directory=project)
+
+
+def test_every_image_is_built_on_one_that_is_named_by_its_digest(project: Path) -> None:
+    bases = [
+        line.split()[1]
+        for dockerfile in project.rglob("Dockerfile")
+        for line in dockerfile.read_text().splitlines()
+        if line.startswith("FROM ")
+    ]
+    assert len(bases) == 3
+    assert len(set(bases)) == 1
+    assert re.fullmatch(r"docker\.io/library/python:\S+@sha256:[0-9a-f]{64}", bases[0])
 
 
 def test_compose_is_sound(project: Path) -> None:

@@ -1,6 +1,8 @@
 """What the workflows do on a repository's first push: which jobs run, and which are skipped for want of AWS."""
 
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,9 @@ PUSHED = {
     "both, with approvals": {"image", "staging", "production", "apply-staging", "plan-production", "apply-production"},
     "both, on a plan without approvals": {"image", "staging", "apply-staging", "plan-production"},
 }
+
+
+ASSUME_ROLE = "./.github/actions/assume-role"
 
 
 def workflow(project: Path, name: str) -> dict[str, Any]:
@@ -110,8 +115,59 @@ def test_sessions_outlast_the_jobs(project: Path) -> None:
     for file in ("deploy", "promote", "terraform"):
         for name, job in workflow(project, file)["jobs"].items():
             for step in job.get("steps", []):
-                if "configure-aws-credentials" in step.get("uses", ""):
+                if step.get("uses") == ASSUME_ROLE:
                     assert step["with"].get("role-duration-seconds", 3600) >= job["timeout-minutes"] * 60, name
+
+
+def test_a_job_that_aws_refuses_says_what_to_do(project: Path) -> None:
+    """A wrong id, or a subject of the other form: all that becomes a role does so in one place, which explains."""
+    for file in ("deploy", "promote", "terraform"):
+        for name, job in workflow(project, file)["jobs"].items():
+            becomes = [step for step in job.get("steps", []) if step.get("uses") == ASSUME_ROLE]
+            assert len(becomes) == ("id-token" in job.get("permissions", {})), name
+    action = yaml.safe_load((project / ASSUME_ROLE / "action.yml").read_text())
+    become, explain = action["runs"]["steps"]
+    assert become["uses"].startswith("aws-actions/configure-aws-credentials@")
+    assert explain["if"] == "failure()"
+    environment = {**os.environ, "ROLE": "arn:aws:iam::1:role/live", "GITHUB_REPOSITORY": "example/live"}
+    command = ["bash", "-c", explain["run"]]
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    assert said.startswith("::error title=AWS did not let this job in as arn:aws:iam::1:role/live::Compare the numbers")
+    assert said.count("\n") == 1
+    assert "gh api repos/example/live --jq .owner.id,.id" in said
+    assert 'github_subject = "name"' in said
+    assert "**Who gets in.**" in (project / "docs" / "deploy.md").read_text()
+
+
+TABLE = {
+    "without AWS": "without AWS",
+    "`AWS_ROLE_PREFIX`: staging only": "staging only",
+    "and `PRODUCTION=approval`": "both, with approvals",
+    "and `PRODUCTION=manual` (a free plan)": "both, on a plan without approvals",
+}
+
+
+def test_the_guides_table_says_what_the_rules_say(project: Path) -> None:
+    """The first push, repository by repository: what starts, what is skipped, what waits."""
+    guide = (project / "docs" / "deploy.md").read_text()
+    rows = {
+        row.split(" | ")[0].strip("| "): row.split(" | ")[1:] for row in re.findall(r"^\| .*\|$", guide, re.MULTILINE)
+    }
+    for name, repository in TABLE.items():
+        check, staging, terraform, production = rows[name]
+        jobs = PUSHED[repository]
+        assert check == "runs"
+        assert staging == ("run" if {"image", "staging"} <= jobs else "skipped")
+        assert terraform.startswith("staging's" if "apply-staging" in jobs else "skipped")
+        assert ("production's plan" in terraform) is ("plan-production" in jobs)
+        assert ("applied once approved" in terraform) is ("apply-production" in jobs)
+        expected = {
+            "both, with approvals": "once approved |",
+            "both, on a plan without approvals": "Promote, Terraform by hand |",
+        }
+        assert production == expected.get(repository, "skipped |")
+        assert ("production" in jobs) is (production == "once approved |")
+    assert rows["a fork"][1:] == ["skipped", "no credentials, so no plan", "skipped |"]
 
 
 def test_the_image_is_built_once_and_scanned(project: Path) -> None:

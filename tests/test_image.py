@@ -193,6 +193,12 @@ def test_a_migration_that_fails_says_so(image: str, tmp_path: Path) -> None:
     assert migrate(image, tmp_path) != 0
 
 
+def test_it_holds_the_roots_of_rds_where_the_address_of_the_database_says(service: Container, project: Path) -> None:
+    (place,) = re.findall(r"sslrootcert=([^\s\"]+)", (project / "infra" / "task.tf").read_text())
+    read = f"import ssl; print(len(ssl.create_default_context(cafile={place!r}).get_ca_certs()))"
+    assert int(service.run("python", "-c", read).stdout) == 81
+
+
 def test_it_holds_the_service_and_nothing_else(
     image: str, service: Container, record_property: Callable[[str, object], None]
 ) -> None:

@@ -1,4 +1,4 @@
-# PostgreSQL. RDS makes and keeps the password; nobody has to know it.
+# PostgreSQL. RDS makes and keeps the password of its owner; nobody has to know it.
 
 resource "aws_db_subnet_group" "main" {
   name       = local.name
@@ -42,7 +42,7 @@ resource "aws_db_parameter_group" "main" {
 resource "aws_db_instance" "main" {
   #checkov:skip=CKV_AWS_157:in two zones in production; staging may be down for a restore
   #checkov:skip=CKV_AWS_293:protected in production; staging comes and goes
-  #checkov:skip=CKV_AWS_161:the service logs in with the password that RDS keeps; tokens of IAM end after 15 minutes
+  #checkov:skip=CKV_AWS_161:the service logs in with a password; tokens of IAM end after 15 minutes
   identifier     = local.name
   engine         = "postgres"
   engine_version = var.database_version

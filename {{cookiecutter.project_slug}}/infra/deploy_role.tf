@@ -28,7 +28,7 @@ data "aws_iam_policy_document" "deploy" {
   statement {
     sid       = "RunMigrations"
     actions   = ["ecs:RunTask"]
-    resources = ["${local.arn_prefix}:ecs:${local.region_arn}:task-definition/${local.name}:*"]
+    resources = ["${local.arn_prefix}:ecs:${local.region_arn}:task-definition/${aws_ecs_task_definition.migration.family}:*"]
 
     condition {
       test     = "ArnEquals"
@@ -44,9 +44,13 @@ data "aws_iam_policy_document" "deploy" {
   }
 
   statement {
-    sid       = "TagWhatItStarts"
-    actions   = ["ecs:TagResource"]
-    resources = ["${local.arn_prefix}:ecs:${local.region_arn}:task-definition/${local.name}:*", "${local.arn_prefix}:ecs:${local.region_arn}:task/${local.name}/*"]
+    sid     = "TagWhatItStarts"
+    actions = ["ecs:TagResource"]
+    resources = [
+      "${local.arn_prefix}:ecs:${local.region_arn}:task-definition/${local.name}:*",
+      "${local.arn_prefix}:ecs:${local.region_arn}:task-definition/${aws_ecs_task_definition.migration.family}:*",
+      "${local.arn_prefix}:ecs:${local.region_arn}:task/${local.name}/*",
+    ]
 
     condition {
       test     = "StringEquals"
@@ -58,7 +62,7 @@ data "aws_iam_policy_document" "deploy" {
   statement {
     sid       = "PassTheTaskRoles"
     actions   = ["iam:PassRole"]
-    resources = [aws_iam_role.execution.arn, aws_iam_role.task.arn]
+    resources = [aws_iam_role.execution.arn, aws_iam_role.migration.arn, aws_iam_role.task.arn]
 
     condition {
       test     = "StringEquals"
@@ -81,14 +85,20 @@ data "aws_iam_policy_document" "deploy" {
   }
 
   statement {
-    sid       = "ChangeTheDatabasePassword"
+    sid       = "ChangeTheOwnersPassword"
     actions   = ["secretsmanager:DescribeSecret", "secretsmanager:RotateSecret"]
     resources = [aws_db_instance.main.master_user_secret[0].secret_arn]
   }
 
   statement {
-    sid       = "DecryptTheSecret"
-    actions   = ["kms:Decrypt"]
+    sid       = "ChangeTheServicesPassword"
+    actions   = ["secretsmanager:DescribeSecret", "secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"]
+    resources = [aws_secretsmanager_secret.database.arn]
+  }
+
+  statement {
+    sid       = "DecryptAndEncryptSecrets"
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
     resources = [aws_kms_key.main.arn]
 
     condition {

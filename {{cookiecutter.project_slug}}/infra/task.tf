@@ -4,12 +4,16 @@
 locals {
   container = "service"
 
+  # The service is a user with the rights it needs; the owner migrates (migration.tf).
+  database_user = "tasks"
+  database      = "${aws_db_instance.main.endpoint}/${aws_db_instance.main.db_name}?sslmode=verify-full&sslrootcert=/etc/ssl/rds-ca.pem"
+
   settings = merge(
     {
       ENVIRONMENT        = var.environment
       PORT               = tostring(local.port)
       WEB_CONCURRENCY    = tostring(var.processes)
-      DATABASE_URL       = "postgresql://${aws_db_instance.main.username}@${aws_db_instance.main.endpoint}/${aws_db_instance.main.db_name}?sslmode=require"
+      DATABASE_URL       = "postgresql://${local.database_user}@${local.database}"
       DATABASE_POOL_SIZE = tostring(var.database_pool_size)
       HEARTBEAT_INTERVAL = tostring(var.heartbeat_interval)
       HEARTBEAT_TIMEOUT  = tostring(var.heartbeat_timeout)
@@ -36,7 +40,7 @@ locals {
 
   # libpq reads PGPASSWORD when DATABASE_URL holds no password.
   secrets = merge(
-    { PGPASSWORD = "${aws_db_instance.main.master_user_secret[0].secret_arn}:password::" },
+    { PGPASSWORD = aws_secretsmanager_secret.database.arn },
     var.jwks_url == "" ? { SECRET_KEY = aws_secretsmanager_secret.secret_key.arn } : {},
   )
 

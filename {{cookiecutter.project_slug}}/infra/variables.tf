@@ -396,9 +396,9 @@ variable "database_major_upgrade" {
 }
 
 variable "database_password_days" {
-  description = "After how many days RDS changes the password by itself, if `make rotate-database` has not done it before."
+  description = "After how many days RDS changes the password of the database's owner by itself."
   type        = number
-  default     = 365
+  default     = 7
   nullable    = false
 
   validation {

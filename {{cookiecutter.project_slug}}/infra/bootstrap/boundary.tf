@@ -43,6 +43,7 @@ data "aws_iam_policy_document" "boundary" {
       "${local.arn_prefix}:ecs:${local.region_arn}:service/${var.project}-${each.key}/*",
       "${local.arn_prefix}:ecs:${local.region_arn}:task/${var.project}-${each.key}/*",
       "${local.arn_prefix}:ecs:${local.region_arn}:task-definition/${var.project}-${each.key}:*",
+      "${local.arn_prefix}:ecs:${local.region_arn}:task-definition/${var.project}-${each.key}-migration:*",
     ]
   }
 
@@ -60,6 +61,12 @@ data "aws_iam_policy_document" "boundary" {
       "${local.arn_prefix}:secretsmanager:${local.region_arn}:secret:${var.project}/${each.key}/*",
       "${local.arn_prefix}:secretsmanager:${local.region_arn}:secret:rds!db-*",
     ]
+  }
+
+  statement {
+    sid       = "ChangeTheServicesPassword"
+    actions   = ["secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"]
+    resources = ["${local.arn_prefix}:secretsmanager:${local.region_arn}:secret:${var.project}/${each.key}/database-*"]
   }
 
   statement {

@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 
     rotation = _command(commands, "secret-key", _secret_key, "take one step of a rotation of SECRET_KEY")
     rotation.add_argument("step", choices=secret_key.STEPS)
-    _waiting(_command(commands, "rotate-database", _rotate_database, "change the database's password"))
+    _waiting(_command(commands, "rotate-database", _rotate_database, "change the database's passwords"))
 
     command = commands.add_parser("terraform", help="any command of Terraform's, with the environment's state")
     command.add_argument("environment", choices=(*ENVIRONMENTS, "bootstrap"))
@@ -92,13 +92,13 @@ def _deploy(arguments: argparse.Namespace) -> None:
     with state_lock(environment, arguments.lock_patience, arguments.poll):
         digest = chosen or rollout.digest()
         secret_key.make_if_missing(environment)
+        database_password.make_if_missing(environment)
         if arguments.without_smoke_test:
             environment.say("warning: without a smoke test, nobody looks whether the new tasks serve a client")
         token = None if arguments.without_smoke_test else token_for(environment)
         before = rollout.running()
-        definition = rollout.register(digest)
-        rollout.migrate(definition)
-        rollout.roll_out(definition)
+        rollout.migrate(digest)
+        rollout.roll_out(rollout.register(digest))
         if token is not None:
             try:
                 smoke_test(environment, token)

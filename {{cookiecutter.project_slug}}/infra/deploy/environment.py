@@ -27,6 +27,7 @@ class Deployment:
     service: str
     container: str
     task_definition: str
+    migration: str
     image_account: str
     image_repository: str
     subnets: list[str]
@@ -34,7 +35,8 @@ class Deployment:
     min_tasks: int
     log_group: str
     secret_key: str
-    database_secret: str
+    owner_password: str
+    service_password: str
     url: str
     subject_type: str
     rollout_seconds: int

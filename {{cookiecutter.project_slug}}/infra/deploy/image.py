@@ -5,6 +5,7 @@ import subprocess
 
 from botocore.exceptions import ClientError
 
+from infra.deploy import certificates
 from infra.deploy.environment import INFRA, DeploymentError, Environment
 
 _ROOT = INFRA.parent
@@ -27,10 +28,12 @@ def publish(environment: Environment, loaded: str | None = None) -> str:
     """Build the image of this commit, or take the one that was tested, and push it, once; its digest.
 
     Raises:
-        DeploymentError: The working tree differs from the commit, or the image is for other machines.
+        DeploymentError: The working tree differs from the commit, the image is for other machines, or could not trust
+            the database.
     """
     if loaded is None and _output("git", "status", "--porcelain"):
         raise DeploymentError("commit first: an image is named after the commit that it was built from")
+    certificates.check(environment.region)
     tag = commit()
     if (digest := _find(environment, environment.account, tag)) is not None:
         environment.say(f"the image of {tag} is there already")

@@ -25,8 +25,12 @@ class Rollout:
         self._service = {"cluster": self._known.cluster, "service": self._known.service}
 
     def register(self, digest: str) -> str:
-        """The definition that Terraform keeps as a pattern, with this image wherever the pattern leaves it open."""
-        pattern = self._ecs.describe_task_definition(taskDefinition=self._known.task_definition)["taskDefinition"]
+        """What will serve, with this image."""
+        return self._with_image(self._known.task_definition, digest)
+
+    def _with_image(self, kept: str, digest: str) -> str:
+        """A definition that Terraform keeps as a pattern, with this image wherever the pattern leaves it open."""
+        pattern = self._ecs.describe_task_definition(taskDefinition=kept)["taskDefinition"]
         definition = {key: value for key, value in pattern.items() if key not in _READ_ONLY}
         for container in definition["containerDefinitions"]:
             if container["image"] == f"{self._known.image_repository}:none":
@@ -34,13 +38,13 @@ class Rollout:
         registered = self._ecs.register_task_definition(**definition)["taskDefinition"]
         return str(registered["taskDefinitionArn"])
 
-    def migrate(self, definition: str) -> None:
-        """Run the migrations in a task of their own.
+    def migrate(self, digest: str) -> None:
+        """Run the migrations of this image in a task of their own, which is the database's owner.
 
         Raises:
             DeploymentError: They failed; the service still runs what it ran.
         """
-        task = self._start(definition, ["python", "-m", "service", "migrate"])
+        task = self._start(self._with_image(self._known.migration, digest))
         self._environment.say(f"migrating in task {_short(task)}")
         deadline = time.monotonic() + _MIGRATION_SECONDS
         while (state := self._describe(task))["lastStatus"] != "STOPPED":
@@ -141,7 +145,7 @@ class Rollout:
         deployments: list[dict[str, Any]] = self.running()["deployments"]
         return next(deployment for deployment in deployments if deployment["status"] == "PRIMARY")
 
-    def _start(self, definition: str, command: list[str]) -> str:
+    def _start(self, definition: str) -> str:
         network = {
             "subnets": self._known.subnets,
             "securityGroups": self._known.security_groups,
@@ -152,7 +156,6 @@ class Rollout:
             taskDefinition=definition,
             launchType="FARGATE",
             networkConfiguration={"awsvpcConfiguration": network},
-            overrides={"containerOverrides": [{"name": self._known.container, "command": command}]},
         )
         if answer["failures"]:
             raise DeploymentError(f"the migration could not start: {answer['failures'][0].get('reason')}")

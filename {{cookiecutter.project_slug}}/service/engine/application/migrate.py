@@ -25,6 +25,7 @@ from service.engine.foundation.settings import Settings, load_settings
 from service.engine.storage import migrations
 from service.engine.storage.connecting import connect_for_migrations, is_pooled
 from service.engine.storage.rows import Model, UserIdText
+from service.engine.storage.service_user import ServiceUserError, let_in
 
 _ENGINES = Path(migrations.__file__).parent
 _OLDEST_SERVER = (13,)
@@ -61,6 +62,7 @@ def migrate(application: Application, settings: Settings) -> list[str]:
         remarks = [_upgrade(Branch("engine", _ENGINES, "engine_version"), connection)]
         if application.migrations is not None:
             remarks.append(_upgrade(Branch("application", application.migrations, "alembic_version"), connection))
+        _let_service_in(settings, connection)
     return [remark for remark in remarks if remark]
 
 
@@ -149,6 +151,18 @@ def _recorded(branch: Branch, connection: Connection) -> set[str]:
     if not inspect(connection).has_table("applied_revisions"):
         return set()
     return set(connection.execute(_RECORDED, {"branch": branch.name}).scalars())
+
+
+def _let_service_in(settings: Settings, connection: Connection) -> None:
+    """Each time, because each time there may be new tables, or a new password."""
+    if settings.database_service_user is None:
+        return
+    password = settings.database_service_password
+    connection.rollback()
+    try:
+        let_in(connection, settings.database_service_user, None if password is None else password.get_secret_value())
+    except ServiceUserError as error:
+        raise MigrationError(str(error)) from None
 
 
 @contextmanager

@@ -156,6 +156,8 @@ class Settings(BaseSettings):
     database_url: Annotated[SecretStr, _read_by(check_postgres)] | None = None
     database_pool_size: PositiveInt = 5
     database_pool_timeout: Annotated[float, Field(gt=0)] = 5
+    database_service_user: str | None = None
+    database_service_password: SecretStr | None = None
     valkey_url: Annotated[SecretStr, _read_by(check_valkey)] | None = None
 
     secret_key: SecretStr | None = None
@@ -209,6 +211,8 @@ class Settings(BaseSettings):
             schemes = ("https", "http") if self.is_development else ("https",)
             if not is_web_address(self.jwks_url, *schemes):
                 problems.append(f"JWKS_URL must be an {' or '.join(schemes)} address")
+        if self.database_service_password is not None and self.database_service_user is None:
+            problems.append("DATABASE_SERVICE_PASSWORD is that of DATABASE_SERVICE_USER: set both")
         if self.secret_key is not None and not self.secret_keys:
             problems.append("SECRET_KEY holds no key")
         return problems

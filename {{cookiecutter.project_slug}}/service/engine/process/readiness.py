@@ -11,7 +11,7 @@ from service.engine.foundation.problems import Unavailable
 from service.engine.process.runtime import Runtime
 from service.engine.storage.connecting import connect
 from service.engine.storage.rows import Model
-from service.engine.storage.tables import EngineModel
+from service.engine.storage.tables import AppliedRevisionModel, EngineModel
 
 _CHECK_SECONDS = 2.0
 _MISSING = """
@@ -66,9 +66,12 @@ class Readiness:
     async def _look(self, connection: psycopg.AsyncConnection) -> str | None:
         if await _first(connection, _READ_ONLY) == "on":
             return "read-only: no write would work"
-        written = [*EngineModel.metadata.tables.values(), *(stream.table for stream in self._runtime.streams.declared)]
-        if missing := await _first(connection, _MISSING, *_columns((*written, *Model.metadata.tables.values()))):
+        engines, streams = EngineModel.metadata.tables.values(), self._runtime.streams.declared
+        needed = [*engines, *(stream.table for stream in streams), *Model.metadata.tables.values()]
+        if missing := await _first(connection, _MISSING, *_columns(needed)):
             return f"not migrated, {missing} is missing: run python -m service migrate"
+        written = [table for table in engines if table is not AppliedRevisionModel.__table__]  # that is for migrations
+        written += [stream.table for stream in streams]
         if forbidden := await _first(connection, _FORBIDDEN, [*map(_name, written)]):
             return f"no right to write to {forbidden}"
         return None
