@@ -6,8 +6,8 @@ Imported only where it is switched on (`outlets`).
 import logging
 import re
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import sentry_sdk
@@ -19,6 +19,7 @@ from service.engine.foundation.problems import Problem
 from service.engine.observability.logs import redact
 
 _QUERY = re.compile(r"\?[^\s\"'<>]{1,8192}")
+_NOTHING = nullcontext()
 _OWN_LOGGERS = ("opentelemetry", "sentry_sdk", "urllib3")
 
 
@@ -46,14 +47,26 @@ class ErrorReports:
         """Send what is left. It may take long: run it where nobody waits."""
         sentry_sdk.flush()
 
-    @asynccontextmanager
-    async def around(self, operation: Operation) -> AsyncIterator[None]:
-        try:
-            yield
-        except Exception as error:
-            if operation.kind != "publish":  # it is part of another, which knows the user
-                _report(error, f"{operation.kind} {operation.name}", operation.connection_id, operation.user_id)
-            raise
+    def around(self, operation: Operation) -> AbstractAsyncContextManager[None]:
+        """A publication is part of another operation, which knows the user."""
+        return _NOTHING if operation.kind == "publish" else _Reported(operation)
+
+
+class _Reported(AbstractAsyncContextManager[None]):
+    """The block of one operation."""
+
+    __slots__ = ("_operation",)
+
+    def __init__(self, operation: Operation) -> None:
+        self._operation = operation
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, Exception):
+            operation = self._operation
+            _report(error, f"{operation.kind} {operation.name}", operation.connection_id, operation.user_id)
 
 
 class _LoggedErrors(logging.Handler):

@@ -3,8 +3,7 @@
 Imported only where it is switched on (`outlets`). What the standard variables say is left to the SDK.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 from opentelemetry import context, trace
@@ -39,6 +38,8 @@ _SPAN = "service.span"
 """Where SQLAlchemy keeps the span of a statement that runs."""
 _LONGEST_STATEMENT = 2_000
 
+_UNSAMPLED = nullcontext()
+
 _traceparents = TraceContextTextMapPropagator()
 
 
@@ -58,29 +59,56 @@ class Tracing:
         """Send what is left. It may take long: run it where nobody waits."""
         self._provider.shutdown()
 
-    @asynccontextmanager
-    async def around(self, operation: Operation) -> AsyncIterator[None]:
-        span = self._tracer.start_span(
-            f"{operation.kind} {operation.name}", _parent(operation), kind=_KINDS[operation.kind]
-        )
-        within = trace.set_span_in_context(span)
-        token = context.attach(within)
+    def around(self, operation: Operation) -> AbstractAsyncContextManager[None]:
+        """A span, unless the operation is part of one that is not sampled."""
+        parent = _parent(operation)
+        if parent is None and _is_sampled_out(trace.get_current_span()):
+            if operation.kind == "publish":
+                operation.traceparent = _traceparent()
+            return _UNSAMPLED
+        return _Spanned(self._tracer, operation, parent)
+
+
+class _Spanned(AbstractAsyncContextManager[None]):
+    """The block of one operation. A generator would do it, for more than a message costs without."""
+
+    __slots__ = ("_operation", "_parent", "_span", "_token", "_tracer")
+
+    def __init__(self, tracer: trace.Tracer, operation: Operation, parent: context.Context | None) -> None:
+        self._tracer = tracer
+        self._operation = operation
+        self._parent = parent
+
+    async def __aenter__(self) -> None:
+        operation = self._operation
+        name = f"{operation.kind} {operation.name}"
+        self._span = self._tracer.start_span(name, self._parent, kind=_KINDS[operation.kind])
+        self._token = context.attach(trace.set_span_in_context(self._span))
         if operation.kind == "publish":
-            carrier: dict[str, str] = {}
-            _traceparents.inject(carrier, within)
-            operation.traceparent = carrier[_TRACEPARENT]
-        try:
-            yield
-        except Exception as error:
+            operation.traceparent = _traceparent()
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        operation, span = self._operation, self._span
+        if operation.kind == "handshake":  # the connection's messages follow from it, in this task
+            context.attach(trace.set_span_in_context(NonRecordingSpan(span.get_span_context())))
+        else:
+            context.detach(self._token)
+        _describe(span, operation)
+        if isinstance(error, Exception):
             _fail(span, error)
-            raise
-        finally:
-            if operation.kind == "handshake":  # the connection's messages follow from it, in this task
-                context.attach(trace.set_span_in_context(NonRecordingSpan(span.get_span_context())))
-            else:
-                context.detach(token)
-            _describe(span, operation)
-            span.end()
+        span.end()
+
+
+def _is_sampled_out(span: Span) -> bool:
+    found = span.get_span_context()
+    return found.is_valid and not found.trace_flags.sampled
+
+
+def _traceparent() -> str:
+    """Of the current span."""
+    carrier: dict[str, str] = {}
+    _traceparents.inject(carrier)
+    return carrier[_TRACEPARENT]
 
 
 def _parent(operation: Operation) -> context.Context | None:
@@ -115,12 +143,11 @@ def _listen_to_statements(tracer: trace.Tracer) -> None:
     """A span around each statement that belongs to an operation, with its text and without its values."""
 
     def begin(_connection: Any, _cursor: Any, statement: str, _values: Any, running: Any, _many: bool) -> None:
-        if running is None or not trace.get_current_span().get_span_context().is_valid:
+        if running is None or not trace.get_current_span().get_span_context().trace_flags.sampled:
             return
         span = tracer.start_span(f"SQL {statement.split(maxsplit=1)[0].upper()}", kind=SpanKind.CLIENT)
-        if span.is_recording():
-            text = " ".join(statement.split())[:_LONGEST_STATEMENT]
-            span.set_attributes({"db.system.name": "postgresql", "db.query.text": text})
+        text = " ".join(statement.split())[:_LONGEST_STATEMENT]
+        span.set_attributes({"db.system.name": "postgresql", "db.query.text": text})
         setattr(running, _SPAN, span)
 
     def end(_connection: Any, _cursor: Any, _statement: str, _values: Any, running: Any, _many: bool) -> None:

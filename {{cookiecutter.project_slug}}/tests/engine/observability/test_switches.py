@@ -63,6 +63,6 @@ async def test_each_is_imported_only_where_it_is_switched_on(shared_service: Sta
 def test_a_variable_that_cannot_work_stops_the_start_by_its_name(name: str, value: str, commands: Commands) -> None:
     settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", name: value}
     asked = {"ENVIRONMENT": "production", "SECRET_KEY": SECRET_KEY, "DATABASE_URL": "postgresql://localhost/none"}
-    ended = commands.run("serve", **asked, **settings)
+    ended = commands.run_here("serve", **asked, **settings)
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended.stderr
     assert f"{name}: " in ended.stderr
