@@ -41,10 +41,12 @@ class ErrorReports:
             max_breadcrumbs=0,
             before_send=_without_contents,
         )
-        logging.getLogger().addHandler(_LoggedErrors())
+        self._logged = _LoggedErrors()
+        logging.getLogger().addHandler(self._logged)
 
     def close(self) -> None:
         """Send what is left. It may take long: run it where nobody waits."""
+        logging.getLogger().removeHandler(self._logged)
         sentry_sdk.flush()
 
     def around(self, operation: Operation) -> AbstractAsyncContextManager[None]:
@@ -78,9 +80,12 @@ class _LoggedErrors(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         said: Mapping[str, Any] = record.msg if isinstance(record.msg, dict) else {}
         error = _error_of(record.exc_info or said.get("exc_info"))
-        if error is not None and not record.name.startswith(_OWN_LOGGERS):
-            where = str(said.get("event", record.name))
-            _report(error, where, said.get("connection_id"), said.get("user_id"))
+        if error is None or record.name.startswith(_OWN_LOGGERS):
+            return
+        try:
+            _report(error, str(said.get("event", record.name)), said.get("connection_id"), said.get("user_id"))
+        except Exception:
+            self.handleError(record)
 
 
 def _error_of(exc_info: Any) -> BaseException | None:

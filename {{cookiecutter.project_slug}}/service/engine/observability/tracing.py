@@ -3,6 +3,7 @@
 Imported only where it is switched on (`outlets`). What the standard variables say is left to the SDK.
 """
 
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
@@ -52,11 +53,16 @@ class Tracing:
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer(__name__)
-        trace.set_tracer_provider(self._provider)  # for the spans that an application makes of its own
-        _listen_to_statements(self._tracer)
+        if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+            trace.set_tracer_provider(self._provider)  # for the spans that an application makes of its own
+        self._listeners = _listeners_to_statements(self._tracer)
+        for name, listener in self._listeners.items():
+            event.listen(Engine, name, listener)
 
     def close(self) -> None:
         """Send what is left. It may take long: run it where nobody waits."""
+        for name, listener in self._listeners.items():
+            event.remove(Engine, name, listener)
         self._provider.shutdown()
 
     def around(self, operation: Operation) -> AbstractAsyncContextManager[None]:
@@ -139,14 +145,14 @@ def _fail(span: Span, error: BaseException) -> None:
     span.set_status(Status(StatusCode.ERROR))
 
 
-def _listen_to_statements(tracer: trace.Tracer) -> None:
-    """A span around each statement that belongs to an operation, with its text and without its values."""
+def _listeners_to_statements(tracer: trace.Tracer) -> Mapping[str, Callable[..., None]]:
+    """By SQLAlchemy's events: a span around each statement of an operation, with its text and without its values."""
 
     def begin(_connection: Any, _cursor: Any, statement: str, _values: Any, running: Any, _many: bool) -> None:
         if running is None or not trace.get_current_span().get_span_context().trace_flags.sampled:
             return
-        span = tracer.start_span(f"SQL {statement.split(maxsplit=1)[0].upper()}", kind=SpanKind.CLIENT)
         text = " ".join(statement.split())[:_LONGEST_STATEMENT]
+        span = tracer.start_span(f"SQL {text.partition(' ')[0].upper()}", kind=SpanKind.CLIENT)
         span.set_attributes({"db.system.name": "postgresql", "db.query.text": text})
         setattr(running, _SPAN, span)
 
@@ -159,6 +165,4 @@ def _listen_to_statements(tracer: trace.Tracer) -> None:
             _fail(span, failure.original_exception)
             span.end()
 
-    event.listen(Engine, "before_cursor_execute", begin)
-    event.listen(Engine, "after_cursor_execute", end)
-    event.listen(Engine, "handle_error", fail)
+    return {"before_cursor_execute": begin, "after_cursor_execute": end, "handle_error": fail}

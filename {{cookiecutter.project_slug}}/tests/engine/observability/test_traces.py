@@ -8,6 +8,9 @@ import httpx
 import pytest
 
 from service.engine.foundation.project import read_project
+from tests.engine.application.app import application
+from tests.engine.application.models import EntryModel
+from tests.engine.application.rooms import ROOMS
 from tests.engine.kit.client import refused
 from tests.engine.kit.fixture_types import Broker, Connect, StartService
 from tests.engine.kit.running import Service
@@ -190,3 +193,29 @@ async def test_what_is_not_wanted_is_not_sent(
     await enter(await connect(service, f"/ws/rooms/{room}", user=1), "hello")
     await asyncio.to_thread(service.stop)
     assert not own_receiver.received
+
+
+async def test_what_a_worker_publishes_is_traced_to_its_delivery(
+    service: Service,
+    receiver: Receiver,
+    broker: Broker,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    room: int,
+) -> None:
+    """A process of its own publishes, as `application.opened()` lets it; here it is the tests'."""
+    reader = await connect(service, f"/ws/rooms/{room}", user=1)
+    worker = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_SERVICE_NAME": "worker"}
+    for name, value in (service.settings | worker).items():
+        monkeypatch.setenv(name, value)
+    async with application.opened() as (streams, _):
+        await streams.append(ROOMS(room), EntryModel(author_id=1, body=PRIVATE))
+    assert (await reader.receive())["body"] == PRIVATE
+
+    def found(service: str) -> list[Span]:
+        stream = ("messaging.destination.name", f"rooms/{room}")
+        return [span for span in receiver.spans if span.service == service and stream in span.attributes.items()]
+
+    await eventually(lambda: found("worker") and found("one"), "publication and delivery")
+    (publish,), (delivery,) = found("worker"), found("one")
+    assert (delivery.trace, delivery.parent) == (publish.trace, publish.id)
