@@ -13,6 +13,7 @@ from tests.engine.kit.postgres import Cluster
 from benchmarks.crowd import crowd
 from benchmarks.fanout_latency import fanout_latency
 from benchmarks.measure import SERVER_CORES, Figures, measure
+from benchmarks.observing import observing
 from benchmarks.presence import presence
 from benchmarks.report import write
 from benchmarks.scale import scale
@@ -83,11 +84,17 @@ def alone(cluster: Cluster) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short run, printed and not written")
-    quick = parser.parse_args().quick
+    parser.add_argument("--observing", action="store_true", help="what traces and error reports cost, printed")
+    arguments = parser.parse_args()
+    quick: bool = arguments.quick
     BUILD.mkdir(parents=True, exist_ok=True)
     install()
     cluster = Cluster("service")
     try:
+        if arguments.observing:
+            for line in observing(cluster, 1 if quick else _RUNS, _SECONDS):
+                print(line, flush=True)
+            return
         figures = compare(cluster, *((1, 1.0) if quick else (_RUNS, _SECONDS)))
         if not quick:
             write(figures, crowd(cluster), scale(cluster, _SECONDS), alone(cluster))

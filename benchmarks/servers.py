@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +76,7 @@ class Ours:
     workers: int = 1
     module: str = "service"
     name: str = "this service"
+    settings: Mapping[str, str] = field(default_factory=dict)
     dialect: Dialect = field(
         default_factory=lambda: Dialect(
             room=lambda user: f"/ws/live-comments/1?token={token(user)}",
@@ -83,8 +84,8 @@ class Ours:
         )
     )
 
-    def start(self, cores: set[int], **more: str) -> Running:
-        settings = {"RATE_LIMIT": "0", "WEB_CONCURRENCY": str(self.workers)} | more
+    def start(self, cores: set[int]) -> Running:
+        settings = {"RATE_LIMIT": "0", "WEB_CONCURRENCY": str(self.workers), **self.settings}
         service = Service(self.cluster.address.create_database(), settings, module=self.module)
         return Running(service.port, service.process.pid, service.discard, cores)
 

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from service.engine.application.development import signs_with_own_key, with_secret_key
 from service.engine.application.handshakes import Handshakes
+from service.engine.application.observed import ObservedHandshakes, ObservedRequests
 from service.engine.auth.tokens import demo_tokens
 from service.engine.delivery.postgres import PostgresBroker
 from service.engine.delivery.valkey import ValkeyBroker
@@ -21,10 +23,13 @@ from service.engine.endpoints.errors import answer_problems, bad_request, not_fo
 from service.engine.endpoints.http import BodyLimit, HeadAsGet, LastAnswers, SafeHeaders, WellFormed
 from service.engine.endpoints.streams import ways_of
 from service.engine.foundation.metrics import Metrics
+from service.engine.foundation.operations import Around, nested
 from service.engine.foundation.project import Project, read_project
 from service.engine.foundation.settings import Settings, load_settings
+from service.engine.observability import outlets
 from service.engine.observability.cloudwatch import CloudWatch
 from service.engine.observability.logs import configure_logging
+from service.engine.observability.outlets import Outlet
 from service.engine.observability.requests import RequestLog
 from service.engine.process.readiness import Readiness
 from service.engine.process.runtime import Runtime
@@ -35,6 +40,9 @@ from service.engine.streams.stream import Stream
 from service.engine.streams.streams import Streams
 
 Seed = Callable[[Streams, Database], Awaitable[None]]
+
+_NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""FastAPI's own spans have the query string of a request, which may hold a token."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +56,7 @@ class Application:
       the endpoints. Served where the demo is on.
     - `demo_path`, `demo_scopes`: where the client line of `make run` connects to, and what the tokens of its two users
       allow.
+    - `around`: what is around every operation (`foundation.operations`), the first outermost.
     - `seed`: in development, what is in the database from the start; called at each start, after migrating.
     """
 
@@ -58,6 +67,7 @@ class Application:
     page: Path | None = None
     demo_path: str = "/ws/ping"
     demo_scopes: Sequence[str] = ()
+    around: Sequence[Around] = ()
     seed: Seed | None = None
 
     def routers(self, *, demo_endpoints: bool) -> list[APIRouter]:
@@ -78,13 +88,15 @@ class Application:
         settings = with_secret_key(settings or load_settings(self.settings))
         configure_logging(settings)
         project = read_project()
-        runtime = _runtime(self, settings, project)
+        observers = outlets.switched_on(settings, project)
+        runtime = _runtime(self, settings, project, observers)
 
         @asynccontextmanager
         async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
             async with runtime.running():
                 yield
             await runtime.database.close()
+            await outlets.close(observers)
 
         app = FastAPI(
             title=project.name,
@@ -94,6 +106,7 @@ class Application:
             redirect_slashes=False,
             docs_url=None,
             redoc_url=None,
+            telemetry=_NO_TELEMETRY,
         )
         app.state.runtime = runtime
         app.state.readiness = Readiness(runtime)
@@ -105,19 +118,26 @@ class Application:
         return app
 
     @asynccontextmanager
-    async def opened(self, settings: Settings | None = None) -> AsyncIterator[tuple[Streams, Database]]:
+    async def opened(
+        self, settings: Settings | None = None, *, observed: bool = True
+    ) -> AsyncIterator[tuple[Streams, Database]]:
         """Streams and database outside the service: for a worker, a scheduled job, a script.
+
+        `observed`: with traces and error reports, where they are switched on.
 
         Raises:
             SettingsError: The settings cannot work.
             DeclarationError: A stream's declaration cannot work.
         """
-        runtime = _runtime(self, settings or load_settings(self.settings), read_project())
+        settings, project = settings or load_settings(self.settings), read_project()
+        observers = outlets.switched_on(settings, project) if observed else ()
+        runtime = _runtime(self, settings, project, observers)
         try:
             async with runtime.broker.publishing():
                 yield Streams(runtime.streams), runtime.database
         finally:
             await runtime.database.close()
+            await outlets.close(observers)
 
     def _pages(self, settings: Settings) -> list[APIRouter]:
         found = [pages.documents(self.asyncapi(demo_endpoints=settings.demo))]
@@ -130,7 +150,7 @@ class Application:
         return found
 
 
-def _runtime(application: Application, settings: Settings, project: Project) -> Runtime:
+def _runtime(application: Application, settings: Settings, project: Project, observers: Sequence[Outlet]) -> Runtime:
     metrics = Metrics()
     database = Database(settings, metrics)
     broker = _broker(settings, metrics, project, database)
@@ -142,6 +162,7 @@ def _runtime(application: Application, settings: Settings, project: Project) -> 
         broker=broker,
         streams=application.streams,
         report=report,
+        around=nested([*(outlet.around for outlet in observers), *application.around]),
     )
 
 
@@ -157,6 +178,8 @@ def _broker(settings: Settings, metrics: Metrics, project: Project, database: Da
 
 def _wrap(app: FastAPI, runtime: Runtime) -> None:
     """What every request and answer goes through, the innermost first."""
+    if runtime.around is not None:
+        app.add_middleware(ObservedRequests, around=runtime.around)
     answer_problems(app)
     app.add_middleware(BodyLimit, most=runtime.settings.max_message_bytes)
     app.add_middleware(HeadAsGet)
@@ -167,3 +190,5 @@ def _wrap(app: FastAPI, runtime: Runtime) -> None:
     app.add_middleware(SafeHeaders, https=not runtime.settings.is_development)
     app.add_middleware(RequestLog, metrics=runtime.metrics)
     app.add_middleware(Handshakes, https=not runtime.settings.is_development)
+    if runtime.around is not None:
+        app.add_middleware(ObservedHandshakes, around=runtime.around)

@@ -126,10 +126,12 @@ def _serve_application(application: "Application") -> None:
     from service.engine.application.server import serve
     from service.engine.application.welcome import welcome
     from service.engine.foundation.settings import load_settings
+    from service.engine.observability.outlets import check_variables
     from service.engine.streams.stream import check_streams
 
     settings = load_settings(application.settings)
     check_streams(application.streams)
+    check_variables()
     with listen(settings) as listener, development_settings(settings, _say) as settings:
         if not settings.is_development:
             serve(application, settings, listener)

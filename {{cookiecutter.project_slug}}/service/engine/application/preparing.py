@@ -72,5 +72,5 @@ class Preparation:
 
     async def _seed(self) -> None:
         if self._application.seed is not None:
-            async with self._application.opened(self._settings) as (streams, database):
+            async with self._application.opened(self._settings, observed=False) as (streams, database):
                 await self._application.seed(streams, database)

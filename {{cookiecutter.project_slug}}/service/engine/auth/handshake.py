@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 from service.engine.auth.principal import Principal
 from service.engine.auth.tickets import Tickets
 from service.engine.auth.tokens import Tokens, unauthorized
+from service.engine.foundation.operations import name_user
 from service.engine.foundation.problems import Refusal
 from service.engine.foundation.settings import DEFAULT_PORTS, plain_origin
 
@@ -29,10 +30,15 @@ async def authenticate(handshake: HTTPConnection, tokens: Tokens, tickets: Ticke
     query = handshake.query_params
     token = bearer_token(handshake) or _only(_offered_tokens(handshake)) or _only(query.getlist("token"))
     if token:
-        return await tokens.verify(token)
-    if ticket := _only(query.getlist("ticket")):
-        return await tickets.consume(ticket)
-    raise unauthorized("missing_token", "A token is required: Authorization header, subprotocol, ?token= or ?ticket=.")
+        principal = await tokens.verify(token)
+    elif ticket := _only(query.getlist("ticket")):
+        principal = await tickets.consume(ticket)
+    else:
+        raise unauthorized(
+            "missing_token", "A token is required: Authorization header, subprotocol, ?token= or ?ticket=."
+        )
+    name_user(handshake.scope, principal.user_id)
+    return principal
 
 
 def bearer_token(request: HTTPConnection) -> str | None:

@@ -15,6 +15,7 @@ from service.engine.foundation import endings
 from service.engine.foundation.endings import Ending
 from service.engine.foundation.frames import frame_of
 from service.engine.foundation.metrics import Metrics
+from service.engine.foundation.operations import Around, Operation, begun_of
 from service.engine.foundation.problems import Problem, Unavailable
 from service.engine.foundation.wire import FromClient
 from service.engine.link.asgi import AsgiLink
@@ -68,12 +69,15 @@ async def live(session: WebSocketSession, endpoint: Callable[[], Awaitable[None]
     if refusal is not None:
         assert session.websocket is not None
         await refuse(session.websocket, refusal.with_traceback(None))  # which leads back here, in a circle
+    elif session.websocket is not None:  # the client did not wait
+        await _end_handshake(session.websocket)
 
 
 async def accept(session: WebSocketSession) -> None:
     """Let the client in, unless it is."""
     if session.websocket is None:
         return
+    await _end_handshake(session.websocket)
     subprotocol = SUBPROTOCOL if SUBPROTOCOL in offered_subprotocols(session.websocket) else None
     await session.link.accept(session, subprotocol)
     if session.ending == _LOST:
@@ -89,6 +93,8 @@ async def serve(session: WebSocketSession, operation: Callable[[Any], Awaitable[
     if session.scope.held:
         raise RuntimeError("a database session is open while waiting for messages: close it first")
     await accept(session)
+    if operation is not None and session.runtime.around is not None:
+        operation = _wrapped(operation, session.runtime.around, session)
     while True:
         while session.inbox.empty:
             await session.inbox.arrival()
@@ -111,6 +117,28 @@ async def serve(session: WebSocketSession, operation: Callable[[Any], Awaitable[
             session.leave()
         elif session.is_answered:
             session.end()
+
+
+async def _end_handshake(websocket: WebSocket) -> None:
+    if (begun := begun_of(websocket.scope)) is not None:
+        await begun.end()
+
+
+def _wrapped(
+    operation: Callable[[Any], Awaitable[Any]], around: Around, session: WebSocketSession
+) -> Callable[[Any], Awaitable[Any]]:
+    async def run(message: Any) -> Any:
+        doing = Operation(
+            kind="message",
+            name=session.path,
+            connection_id=session.id,
+            user_id=session.user_id,
+            message=type(message).__name__,
+        )
+        async with around(doing):
+            return await operation(message)
+
+    return run
 
 
 def _outcome(session: WebSocketSession) -> Problem | None:

@@ -11,9 +11,10 @@ from service.engine.delivery.presence import Presence
 from service.engine.delivery.topic import Topic
 from service.engine.foundation.backoff import Backoff
 from service.engine.foundation.metrics import Metrics
+from service.engine.foundation.operations import Around, Operation
 from service.engine.foundation.problems import Unavailable
 from service.engine.foundation.tasks import Tasks
-from service.engine.streams.stored import StoredStream, read_positions
+from service.engine.streams.stored import Announcement, StoredStream, read_positions
 from service.engine.streams.stream import StreamKey
 from service.engine.streams.streams import DeclaredStreams
 
@@ -28,12 +29,15 @@ _logger = structlog.get_logger(__name__)
 class Hub:
     """All topics of this process."""
 
-    def __init__(self, streams: DeclaredStreams, presence: Presence, metrics: Metrics) -> None:
+    def __init__(
+        self, streams: DeclaredStreams, presence: Presence, metrics: Metrics, around: Around | None = None
+    ) -> None:
         self.database = streams.database
         self._presence = presence
         self._streams = streams
         self._broker = streams.broker
         self._metrics = metrics
+        self._around = around
         self._repairs = Tasks(self._failed)
         self._topics: dict[str, Topic] = {}
         self._unopened: list[Topic] = []
@@ -53,12 +57,16 @@ class Hub:
         if not topic.holders:
             self._forget(topic)
 
-    def receive(self, name: str, payload: str) -> None:
+    async def receive(self, name: str, payload: str) -> None:
         """Take an event from the broker."""
         self._metrics.events.inc()
         if (topic := self._topics.get(name)) is not None:
             try:
-                topic.receive(payload)
+                announced = topic.stream.announced(payload)
+                if self._around is None or announced.seq is None:
+                    topic.receive(announced)
+                else:
+                    await self._deliver(self._around, topic, announced)
             except ValueError as error:  # the topic finds the gap and reads its table
                 self._metrics.unreadable_events.inc()
                 _logger.error("event_unreadable", topic=name, error=type(error).__name__)  # noqa: TRY400 - it would show data
@@ -131,6 +139,19 @@ class Hub:
                 positions = await self._positions(topics)
                 for topic in topics:
                     topic.reconcile(positions.get(topic.stream.name, 0))
+
+    async def _deliver(self, around: Around, topic: Topic, announced: Announcement) -> None:
+        """What goes wrong around an event is as if the event had been lost: the topic reads its table."""
+        stream = topic.stream.key
+        operation = Operation(
+            kind="delivery", name=stream.stream.name, stream=stream.name, traceparent=announced.traceparent
+        )
+        try:
+            async with around(operation):
+                if topic.holders:
+                    topic.receive(announced)
+        except Exception as error:
+            self._failed(error)
 
     async def close(self) -> None:
         await self._repairs.ended()

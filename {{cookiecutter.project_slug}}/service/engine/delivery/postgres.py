@@ -125,7 +125,7 @@ class PostgresBroker:
                 async for message in connection.notifies(timeout=0):
                     topic = self._topics.get(message.channel.removesuffix(self._tables))
                     if topic is not None:
-                        receive(topic, message.payload)
+                        await receive(topic, message.payload)
 
     @contextmanager
     def _readable(self, connection: psycopg.AsyncConnection) -> Iterator[None]:

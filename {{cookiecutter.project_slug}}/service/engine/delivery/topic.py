@@ -18,7 +18,7 @@ from service.engine.foundation.problems import Unavailable
 from service.engine.foundation.tasks import Tasks
 from service.engine.foundation.wire import Signal, UserId
 from service.engine.streams.event import Event, Form, Passing
-from service.engine.streams.stored import HISTORY_LIMIT, Signalled, StoredStream
+from service.engine.streams.stored import HISTORY_LIMIT, Announcement, Signalled, StoredStream
 
 _ON_ITS_WAY_SECONDS = 0.05
 """How long we wait for an event that is known to be committed, before we read it from the table."""
@@ -108,13 +108,8 @@ class Topic:
         if self._newest > self.position:
             self.repair()
 
-    def receive(self, payload: str) -> None:
-        """Take what the broker carried: an event, for one too large only its `seq`, or what is no event.
-
-        Raises:
-            ValueError: It is none of these.
-        """
-        announced = self.stream.announced(payload)
+    def receive(self, announced: Announcement) -> None:
+        """Take what the broker carried: an event, for one too large only its `seq`, or what is no event."""
         if announced.revoked is not None:
             self._expel(announced.revoked)
         if announced.presence is not None:

@@ -177,7 +177,7 @@ class ValkeyBroker:
                     raise TimeoutError("no answer to a ping")
             match message:
                 case {"type": "message", "channel": channel, "data": payload}:
-                    receive(channel.removeprefix(prefix), payload)
+                    await receive(channel.removeprefix(prefix), payload)
                 case {"type": "subscribe", "channel": channel} if channel == prefix + _LAST:
                     self._use(subscriptions)
                     await self._subscribe(self._topics)  # to those that were added meanwhile

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.engine.endpoints.http import whence
 from service.engine.endpoints.parameters import connection_id, runtime_of
+from service.engine.foundation.operations import begun_of
 from service.engine.foundation.problems import Problem, Refusal
 from service.engine.foundation.wire import first_problem
 from service.engine.link.handshake_refusal import refusal_of
@@ -63,14 +64,14 @@ class AnswerBugs:
             if answering:
                 raise
             _logger.exception("request_failed", path=scope["path"])
-            await _answer(Problem("internal_error", "Something went wrong here.", status=500))(scope, receive, send)
+            await answer(Problem("internal_error", "Something went wrong here.", status=500))(scope, receive, send)
 
 
 async def _on_problem(connection: HTTPConnection, problem: Problem) -> Response | None:
     if isinstance(connection, WebSocket):
         await refuse(connection, problem)
         return None
-    return _answer(problem)
+    return answer(problem)
 
 
 async def _on_http_exception(connection: HTTPConnection, error: HTTPException) -> Response | None:
@@ -139,11 +140,13 @@ async def _give(problem: Problem, scope: Scope, receive: Receive, send: Send) ->
     if scope["type"] == "websocket":
         await refuse(WebSocket(scope, receive, send), problem)
     else:
-        await _answer(problem)(scope, receive, send)
+        await answer(problem)(scope, receive, send)
 
 
 async def refuse(handshake: WebSocket, problem: Problem) -> None:
     """Answer a handshake with HTTP, or where the server cannot do that with the close code alone."""
+    if (begun := begun_of(handshake.scope)) is not None:
+        await begun.end(problem)
     if not isinstance(problem, Refusal):
         close_code = 1013 if problem.status in {429, 503} else 1008
         problem = Refusal(problem.status, problem.code, problem.message, close_code, problem.headers)
@@ -163,7 +166,8 @@ def _report(handshake: HTTPConnection, refusal: Refusal) -> None:
     )
 
 
-def _answer(problem: Problem) -> Response:
+def answer(problem: Problem) -> Response:
+    """The answer to a request that cannot be done."""
     return _json(problem.as_error().encode(), problem)
 
 

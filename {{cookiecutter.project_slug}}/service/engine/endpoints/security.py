@@ -9,6 +9,7 @@ from service.engine.auth.handshake import bearer_token
 from service.engine.auth.principal import Principal
 from service.engine.auth.tokens import unauthorized
 from service.engine.endpoints.parameters import runtime_of
+from service.engine.foundation.operations import name_user
 from service.engine.foundation.problems import insufficient_scope
 
 BEARER = HTTPBearer(auto_error=False, bearerFormat="JWT")
@@ -26,6 +27,7 @@ async def authenticated(request: Request, required: SecurityScopes, _: Annotated
     if not token:
         raise unauthorized("missing_token", "A token is required in the Authorization header.")
     principal = await runtime_of(request).tokens.verify(token)
+    name_user(request.scope, principal.user_id)
     for scope in required.scopes:
         if scope not in principal.scopes:
             raise insufficient_scope(scope)

@@ -88,6 +88,11 @@ class SocketLink(asyncio.Protocol):
     async def run(self, life: Coroutine[Any, Any, None]) -> None:
         self._life = life
 
+    @property
+    def has_life(self) -> bool:
+        """Whether what has to be awaited next was given."""
+        return self._life is not None
+
     def taken_life(self) -> Coroutine[Any, Any, None] | None:
         """What `run` was given, for the server to await or to close."""
         life, self._life = self._life, None

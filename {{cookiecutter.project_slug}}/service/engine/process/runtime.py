@@ -18,6 +18,7 @@ from service.engine.foundation import endings
 from service.engine.foundation.backoff import Backoff
 from service.engine.foundation.identity import user_of_request
 from service.engine.foundation.metrics import Metrics
+from service.engine.foundation.operations import Around
 from service.engine.foundation.problems import Unavailable
 from service.engine.foundation.settings import Settings
 from service.engine.foundation.tasks import Tasks
@@ -51,20 +52,22 @@ class Runtime:
         broker: Broker,
         streams: Sequence[Stream[Any]],
         report: Report,
+        around: Around | None,
     ) -> None:
         """Raises: DeclarationError."""
         self.settings = settings
         self.metrics = metrics
         self.database = database
         self.broker = broker
-        self.streams = DeclaredStreams(streams, database, broker, metrics)
+        self.around = around
+        self.streams = DeclaredStreams(streams, database, broker, metrics, around)
         self.revocations = Revocations(database)
         self.tokens = Tokens(settings, self.revocations)
         self.tickets = Tickets(database, self.revocations, settings.jwt_subject_type)
         self.connections = Connections(settings)
         self.presence = Presence(database, broker, metrics)
         self.signals = Signals(database, broker, metrics)
-        self.hub = Hub(self.streams, self.presence, metrics)
+        self.hub = Hub(self.streams, self.presence, metrics, around)
         self._revoked = asyncio.Event()
         heartbeat = Heartbeat(settings.heartbeat_interval, settings.heartbeat_timeout)
         self._sweep = Sweep(self.connections, heartbeat, metrics, report)
@@ -110,11 +113,11 @@ class Runtime:
         self.broker.publish(_REVOCATIONS, "")
         await self.revocations.load()
 
-    def _receive(self, topic: str, payload: str) -> None:
+    async def _receive(self, topic: str, payload: str) -> None:
         if topic == _REVOCATIONS:
             self._revoked.set()
         else:
-            self.hub.receive(topic, payload)
+            await self.hub.receive(topic, payload)
 
     def _resumed(self) -> None:
         self._revoked.set()

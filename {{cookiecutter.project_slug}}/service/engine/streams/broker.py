@@ -1,11 +1,11 @@
 """What carries events between processes: PostgreSQL by default, Valkey when `VALKEY_URL` is set (`delivery`)."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-Receive = Callable[[str, str], None]
-"""Called with a topic and the payload of each event on it."""
+Receive = Callable[[str, str], Awaitable[None]]
+"""Called with a topic and the payload of each event on it, one after the other."""
 
 
 class Broker(Protocol):

@@ -40,10 +40,13 @@ class AppendStatements:
             for attribute in stream.mapper.column_attrs
         }
         self._defaults = {key: column for key, column in self._columns.items() if column.default is not None}
-        self._made: dict[tuple[tuple[str, ...], bool], Executable] = {}
+        self._made: dict[tuple[tuple[str, ...], bool, bool], Executable] = {}
 
-    def append(self, key: StreamKey[R], row: R, channel: str) -> Append:
-        """The statement that appends `row` to the stream `key` and notifies `channel`, unless that is empty."""
+    def append(self, key: StreamKey[R], row: R, channel: str, traceparent: str | None = None) -> Append:
+        """The statement that appends `row` to the stream `key` and notifies `channel`, unless that is empty.
+
+        `traceparent` travels with the event, if there is one.
+        """
         given = {name: value for name, value in vars(row).items() if name in self._columns}
         for name, value in key.parameters.items():
             if str(given.setdefault(name, value)) != str(value):
@@ -53,13 +56,16 @@ class AppendStatements:
                 given[name] = _default_of(column)
         names = tuple(given)
         once = bool(self._stream.once) and all(given.get(name) is not None for name in self._stream.once)
-        if (names, once) not in self._made:
-            self._made[names, once] = self._statement(names, once=once)
+        kind = names, once, traceparent is not None
+        if kind not in self._made:
+            self._made[kind] = self._statement(names, once=once, traced=traceparent is not None)
         values = {f"p{number}": value for number, value in enumerate(given.values())}
         values |= {"stream_name": key.name, "channel": channel}
-        return Append(self._made[names, once], values, given)
+        if traceparent is not None:
+            values["traceparent"] = traceparent
+        return Append(self._made[kind], values, given)
 
-    def _statement(self, names: tuple[str, ...], *, once: bool) -> Executable:
+    def _statement(self, names: tuple[str, ...], *, once: bool, traced: bool) -> Executable:
         values = {name: f":p{number}" for number, name in enumerate(names)}
         table = _preparer.format_table(self._stream.table)
         columns = {key: _preparer.quote(column.name) for key, column in self._columns.items()}
@@ -68,6 +74,7 @@ class AppendStatements:
         if "created_at" not in names:
             stored[columns["created_at"]] = "clock_timestamp()"
         same = " AND ".join(f"{columns[name]} = {values[name]}" for name in self._same) if once else "false"
+        trace = ", 'traceparent', :traceparent" if traced else ""
         row = ", 'row', row_to_json(added)" if self._carries_rows else ""
         query = f"""
             WITH existing AS (
@@ -80,19 +87,19 @@ class AppendStatements:
                 INSERT INTO {table} ({", ".join(stored)}) SELECT {", ".join(stored.values())} FROM stream
                 RETURNING *
             ), event AS (
-                SELECT {returned}, json_build_object('seq', {seq}{row})::text AS {PAYLOAD} FROM added
+                SELECT {returned}, json_build_object('seq', {seq}{row}{trace})::text AS {PAYLOAD} FROM added
             )
             SELECT {returned}, {PAYLOAD}, CASE
                 WHEN :channel = '' THEN NULL
                 WHEN octet_length({PAYLOAD}) > {NOTIFY_LIMIT}
-                    THEN pg_notify({NOTIFY_CHANNEL}, json_build_object('seq', {seq})::text)::text
+                    THEN pg_notify({NOTIFY_CHANNEL}, json_build_object('seq', {seq}{trace})::text)::text
                 ELSE pg_notify({NOTIFY_CHANNEL}, {PAYLOAD})::text
             END AS {_PUBLISHED} FROM event
             UNION ALL
             SELECT {returned}, NULL, NULL FROM existing
         """  # noqa: S608 - what is put in are quoted names and a number
         types = {f"p{number}": self._columns[name].type for number, name in enumerate(names)}
-        types |= {"stream_name": String(), "channel": String()}
+        types |= {"stream_name": String(), "channel": String()} | ({"traceparent": String()} if traced else {})
         return text(query).bindparams(*(bindparam(name, type_=kind) for name, kind in types.items()))
 
     def _made_by_database(self, names: tuple[str, ...]) -> list[str]:

@@ -53,6 +53,8 @@ class Announcement:
     revoked: str | None = None
     signal: Signalled | None = None
     presence: PresenceChange | None = None
+    traceparent: str | None = None
+    """Of the operation that stored it."""
 
 
 class Rows(Generic[R]):
@@ -107,7 +109,7 @@ class Rows(Generic[R]):
         for name in self._decorated:
             columns[name] = self._read(name, columns[name])
         event = self.event(stream, self.of(columns))
-        return Announcement(event.seq, event)
+        return Announcement(event.seq, event, traceparent=carried.get("traceparent"))
 
     def event(self, stream: str, row: R) -> Event:
         return Event(stream, row.seq, self._stream.event.of(row), row.origin)
@@ -177,6 +179,7 @@ def _envelope(columns: Mapping[str, Any]) -> TypeAdapter[Any]:
             "revoked": NotRequired[str],
             "signal": NotRequired[Signalled],
             "presence": NotRequired[PresenceChange],
+            "traceparent": NotRequired[str],
         },
     )
     return TypeAdapter(with_config(ConfigDict(extra="forbid"))(envelope))

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service.engine.auth.principal import Principal
 from service.engine.foundation.cancellation import uninterrupted
 from service.engine.foundation.metrics import Metrics
+from service.engine.foundation.operations import Around, Operation
 from service.engine.foundation.wire import UserId
 from service.engine.storage.channels import NOTIFY_CHANNEL
 from service.engine.storage.database import Database, Row
@@ -27,13 +28,21 @@ _NOTIFY = text(f"SELECT pg_notify({NOTIFY_CHANNEL}, :payload)")
 class DeclaredStreams:
     """The kinds of streams of an application, ready for use in one process."""
 
-    def __init__(self, declared: Sequence[Stream[Any]], database: Database, broker: Broker, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        declared: Sequence[Stream[Any]],
+        database: Database,
+        broker: Broker,
+        metrics: Metrics,
+        around: Around | None = None,
+    ) -> None:
         """Raises: DeclarationError."""
         check_streams(declared)
         self.declared = tuple(declared)
         self.names = StreamNames(declared, database.subject_type)
         self.database = database
         self.broker = broker
+        self.around = around
         self._metrics = metrics
         self._rows: dict[Stream[Any], Rows[Any]] = {stream: Rows(stream, database) for stream in declared}
         self._statements = {
@@ -61,10 +70,10 @@ class DeclaredStreams:
         positions = await read_positions(self.database, [key.name])
         return events, positions.get(key.name, 0)
 
-    def append(self, key: StreamKey[R], row: R) -> Append:
+    def append(self, key: StreamKey[R], row: R, traceparent: str | None) -> Append:
         """The statement that appends `row`."""
         self.rows(key)
-        return self._statements[key.stream].append(key, row, self.broker.channel(key.name) or "")
+        return self._statements[key.stream].append(key, row, self.broker.channel(key.name) or "", traceparent)
 
 
 class Streams:
@@ -92,7 +101,16 @@ class Streams:
         """
         if row.origin is None:
             row.origin = self._origin
-        append = self._declared.append(key, row)
+        if self._declared.around is None:
+            return await self._append(key, row, session)
+        operation = Operation(kind="publish", name=key.stream.name, stream=key.name, connection_id=row.origin)
+        async with self._declared.around(operation):
+            return await self._append(key, row, session, operation.traceparent)
+
+    async def _append(
+        self, key: StreamKey[R], row: R, session: AsyncSession | None, traceparent: str | None = None
+    ) -> R:
+        append = self._declared.append(key, row, traceparent)
         broker = self._declared.broker
         if session is not None:
             found = await self._store_in(session, append, key)

@@ -85,8 +85,12 @@ async def test_a_text_that_is_too_long_for_an_index_is_not_sent_again_and_again(
 @asynccontextmanager
 async def listening(database: Database, heard: list[str]) -> AsyncIterator[PostgresBroker]:
     """A broker at work in this process."""
+
+    async def hear(topic: str, _payload: str) -> None:
+        heard.append(topic)
+
     broker = PostgresBroker(database.url, Metrics())
-    working = asyncio.create_task(broker.run(lambda topic, _payload: heard.append(topic), lambda: None))
+    working = asyncio.create_task(broker.run(hear, lambda: None))
     try:
         yield broker
     finally:

@@ -27,7 +27,11 @@ from service.engine.application.application import Application
 from service.settings import Settings
 
 application = Application(
-    settings=Settings, streams=[], endpoints=[], migrations=Path(__file__).parent / "migrations"
+    settings=Settings,
+    streams=[],
+    endpoints=[],
+    around=[],
+    migrations=Path(__file__).parent / "migrations",
 )
 ''',
     "service/settings.py": '''"""Settings of one's own."""

@@ -155,12 +155,13 @@ def test_the_examples_of_the_javascript_client_run(service: Service, room: int, 
 def extended(tmp_path: Path) -> Path:
     """A project with nothing in it but the engine and what the guide adds."""
     make(tmp_path)
-    assert apply(DOCS / "add-an-endpoint.md", tmp_path) == ["service/endpoints/shout.py", "service/app.py"]
+    written = apply(DOCS / "add-an-endpoint.md", tmp_path)
+    assert written == ["service/endpoints/shout.py", "service/app.py", "service/timing.py", "service/app.py"]
     return tmp_path
 
 
 def test_the_endpoint_of_the_guide_passes_the_lint_rules(extended: Path) -> None:
-    command = [sys.executable, "-m", "ruff", "check", "--no-cache", "service/endpoints"]
+    command = [sys.executable, "-m", "ruff", "check", "--no-cache", "service/endpoints", "service/timing.py"]
     result = subprocess.run(command, cwd=extended, capture_output=True, text=True, timeout=50, check=False)
     assert result.returncode == 0, result.stdout
 
@@ -174,3 +175,4 @@ async def test_the_endpoint_of_the_guide_does_what_it_shows_and_documents_itself
     await converse(connect, service, dialogue)
     assert service.asyncapi["channels"]["ws_shout"]["description"] == "What you say comes back in capitals."
     assert service.asyncapi["components"]["messages"]["Say"]["summary"] == "Say something."
+    assert 'operation_seconds_count{kind="message",name="/ws/shout"} 1.0' in service.get("/metrics").text

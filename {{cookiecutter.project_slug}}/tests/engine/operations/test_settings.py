@@ -177,6 +177,7 @@ def test_no_setting_is_read_behind_the_back_of_the_settings() -> None:
         "application/server.py",
         "application/variables.py",
         "foundation/metrics.py",
+        "observability/outlets.py",
         "storage/connecting.py",
     }
     assert readers <= {"foundation/settings.py"} | for_libraries

@@ -193,9 +193,13 @@ async def test_a_user_can_be_thrown_out_while_valkey_is_away(
 @asynccontextmanager
 async def broker_of(valkey: Valkey, heard: list[str] | None = None) -> AsyncIterator[ValkeyBroker]:
     """A broker at work, in this process; the topics of the events that it receives are added to `heard`."""
+
+    async def hear(topic: str, _payload: str) -> None:
+        if heard is not None:
+            heard.append(topic)
+
     broker = ValkeyBroker(valkey.url, Metrics())
-    topics = [] if heard is None else heard
-    working = asyncio.create_task(broker.run(lambda topic, _payload: topics.append(topic), lambda: None))
+    working = asyncio.create_task(broker.run(hear, lambda: None))
     try:
         async with asyncio.timeout(PROMISED):
             yield broker

@@ -1,0 +1,1 @@
+"""Whatever is around operations: the team's own, traces and error reports, by real receivers on the wire."""
