@@ -75,9 +75,10 @@ async def live(session: WebSocketSession, endpoint: Callable[[], Awaitable[None]
 
 async def accept(session: WebSocketSession) -> None:
     """Let the client in, unless it is."""
+    if session.websocket is not None:
+        await _end_handshake(session.websocket)
     if session.websocket is None:
         return
-    await _end_handshake(session.websocket)
     subprotocol = SUBPROTOCOL if SUBPROTOCOL in offered_subprotocols(session.websocket) else None
     await session.link.accept(session, subprotocol)
     if session.ending == _LOST:
