@@ -1,20 +1,29 @@
-"""What the README says is so: its files, commands and questions exist."""
+"""What the README and the pages behind it say is so: their files, commands and questions exist."""
 
 import json
 import re
+from pathlib import Path
 from urllib.parse import unquote
+
+import pytest
 
 from tests.bakery import ROOT
 
 README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def test_links_and_pictures_lead_somewhere() -> None:
-    targets = re.findall(r"\]\(([^)\s]+)\)|(?:src|srcset)=\"([^\"]+)\"", README)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_pictures_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)\s]+)\)|(?:src|srcset)=\"([^\"]+)\"", page.read_text())
     local = [unquote(link or picture) for link, picture in targets if not link.startswith("https://")]
-    assert len(local) >= 4
     for path in local:
-        assert (ROOT / path).is_file(), path
+        assert (page.parent / path.partition("#")[0]).is_file(), path
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    for page in PAGES[1:]:
+        assert f"]({page.relative_to(ROOT)})" in README
 
 
 def test_every_command_exists() -> None:
@@ -24,8 +33,9 @@ def test_every_command_exists() -> None:
         for makefile in (ROOT / "Makefile", project / "Makefile")
         for target in re.findall(r"^([a-z-]+):", makefile.read_text(), re.MULTILINE)
     }
-    named = set(re.findall(r"\bmake ([a-z-]+)`", README)) | set(
-        re.findall(r"(?:^|&& )make ([a-z-]+)", README, re.MULTILINE)
+    text = "\n".join(page.read_text() for page in PAGES)
+    named = set(re.findall(r"\bmake ([a-z-]+)`", text)) | set(
+        re.findall(r"(?:^|&& )make ([a-z-]+)", text, re.MULTILINE)
     )
     assert {"demo", "test", "chaos"} <= named <= targets
 

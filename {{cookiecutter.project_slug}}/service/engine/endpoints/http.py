@@ -107,7 +107,8 @@ class HeadAsGet:
             elif message.get("more_body"):
                 raise _EnoughError
 
-        as_get = {**scope, "method": "GET"}
+        shown = [header for header in scope["headers"] if header[0] != b"upgrade"]  # RFC 6455 §4.1: GET alone may ask
+        as_get = {**scope, "method": "GET", "headers": shown}
         try:
             with suppress(_EnoughError):
                 await self._app(as_get, receive, send_head)

@@ -111,6 +111,8 @@ class BoundedHttpProtocol(TimedHttpProtocol):
             self.expect_100_continue = False  # RFC 9110 §10.1.1
         if self.parser.get_method() == b"CONNECT":
             raise _Unreadable(501)
+        if coding := b",".join(value for name, value in self.headers if name == b"transfer-encoding"):
+            self._check_coding(coding, version)
         if not self.url.startswith((b"/", b"*")):
             self._read_absolute_form()
         super().on_headers_complete()
@@ -130,7 +132,23 @@ class BoundedHttpProtocol(TimedHttpProtocol):
         """Every request that asks for another protocol stops the parser; what it is, is decided then."""
         return True
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Whoever has said all, and goes on listening, gets the answers that are due; returns whether there are any."""
+        is_due = bool(self.unanswered) and not self._in_body and not self._is_over
+        self._is_over = True
+        self._is_handshake = False
+        self.stop_waiting()
+        return is_due
+
     # What is asked for
+
+    def _check_coding(self, coding: bytes, version: str) -> None:
+        """Chunks, and nothing but chunks, are understood (RFC 9112 §6.1, §7)."""
+        codings = [each.strip().lower() for each in coding.split(b",")]
+        if version == "1.0" or codings[-1] != b"chunked" or codings.count(b"chunked") > 1:
+            raise _Unreadable(400)
+        if len(codings) > 1:
+            raise _Unreadable(501)
 
     def _read_absolute_form(self) -> None:
         """Its host counts, and not that of the header (RFC 9112 §3.2.2)."""
@@ -169,8 +187,12 @@ class BoundedHttpProtocol(TimedHttpProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self._is_handshake and not self.unanswered and not self.transport.is_closing():
+        if self.unanswered or self.transport.is_closing():
+            return
+        if self._is_handshake:
             self._hand_over()
+        elif self._is_over:
+            self.transport.close()
 
     # What a link of server-sent events calls
 

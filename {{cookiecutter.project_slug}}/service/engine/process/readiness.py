@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import psycopg
 from sqlalchemy import Table, text
@@ -11,7 +12,7 @@ from service.engine.foundation.problems import Unavailable
 from service.engine.process.runtime import Runtime
 from service.engine.storage.connecting import connect
 from service.engine.storage.rows import Model
-from service.engine.storage.tables import AppliedRevisionModel, EngineModel
+from service.engine.storage.tables import EngineModel
 
 _CHECK_SECONDS = 2.0
 _MISSING = """
@@ -22,8 +23,10 @@ _MISSING = """
     ) LIMIT 1
 """
 _FORBIDDEN = """
-    SELECT name FROM unnest(%s::text[]) AS name WHERE NOT has_table_privilege(to_regclass(name), 'INSERT') LIMIT 1
+    SELECT wanted || ' on ' || home FROM unnest(%s::text[], %s::text[]) AS rights (home, wanted)
+    WHERE NOT has_table_privilege(to_regclass(home), wanted) LIMIT 1
 """
+_RIGHTS_ON_ROWS = "SELECT INSERT"
 _READ_ONLY = "SELECT current_setting('transaction_read_only')"
 
 
@@ -70,10 +73,10 @@ class Readiness:
         needed = [*engines, *(stream.table for stream in streams), *Model.metadata.tables.values()]
         if missing := await _first(connection, _MISSING, *_columns(needed)):
             return f"not migrated, {missing} is missing: run python -m service migrate"
-        written = [table for table in engines if table is not AppliedRevisionModel.__table__]  # that is for migrations
-        written += [stream.table for stream in streams]
-        if forbidden := await _first(connection, _FORBIDDEN, [*map(_name, written)]):
-            return f"no right to write to {forbidden}"
+        rights = [(model.local_table, model.class_.rights) for model in EngineModel.registry.mappers]
+        rights += [(stream.table, _RIGHTS_ON_ROWS) for stream in streams]
+        if forbidden := await _first(connection, _FORBIDDEN, *_each_right(rights)):
+            return f"no right to {forbidden}"
         return None
 
     async def _pool_works(self) -> bool:
@@ -94,6 +97,12 @@ def _columns(tables: Iterable[Table]) -> tuple[Sequence[str], Sequence[str]]:
     """Every column of the tables: the names of its table and its own."""
     pairs = [(_name(table), column.name) for table in tables for column in table.columns]
     return [table for table, _ in pairs], [column for _, column in pairs]
+
+
+def _each_right(rights: Iterable[tuple[Any, str]]) -> tuple[Sequence[str], Sequence[str]]:
+    """Every right on the tables: the names of its table and its own."""
+    pairs = [(_name(table), right) for table, several in rights for right in several.split()]
+    return [table for table, _ in pairs], [right for _, right in pairs]
 
 
 def _name(table: Table) -> str:

@@ -11,7 +11,8 @@ from sqlalchemy import text
 from service.engine.foundation.metrics import Metrics
 from service.engine.foundation.settings import Settings
 from service.engine.storage.database import Database as Pool
-from tests.engine.kit.fixture_types import Connect, StartService
+from service.engine.storage.tables import EngineModel
+from tests.engine.kit.fixture_types import Connect, Number, StartService
 from tests.engine.kit.postgres import Address, Database
 from tests.engine.kit.running import Service
 from tests.engine.kit.tokens import bearer
@@ -108,12 +109,47 @@ async def test_without_a_right_nothing_is_ready_and_nobody_is_cut(
     writer = await connect(service, f"/ws/rooms/{room}", user=1)
     assert (await enter(writer, "x"))["seq"] == 1
     ruled.execute(f"revoke insert on entries from {ROLE}")
-    assert (await not_ready(http, service)).replace('"', "") == "no right to write to entries"
+    assert (await not_ready(http, service)).replace('"', "") == "no right to INSERT on entries"
     assert (await enter(writer, "x", client_id="a"))["code"] == "unavailable"
     assert "permission denied for table entries" in service.log()
     ruled.execute(f"grant insert on entries to {ROLE}")
     assert (await enter(writer, "x", client_id="a"))["seq"] == 2
     assert await not_ready(http, service) == ""
+
+
+@pytest.mark.parametrize(
+    "right",
+    ["update on streams", "delete on tickets", "select on revocations", "delete on presence", "select on entries"],
+)
+async def test_each_right_that_an_operation_takes_is_asked_for(
+    start_service: StartService, ruled: Database, http: httpx.AsyncClient, right: str
+) -> None:
+    service = start_service(database=ruled, DATABASE_URL=of_role(ruled))
+    ruled.execute(f"revoke {right} from {ROLE}")
+    assert (await not_ready(http, service)).replace('"', "").lower() == f"no right to {right}"
+    ruled.execute(f"grant {right} to {ROLE}")
+    assert await not_ready(http, service) == ""
+
+
+async def test_the_rights_that_are_asked_for_are_enough_for_all_that_a_service_does(
+    start_service: StartService, ruled: Database, connect: Connect, http: httpx.AsyncClient, number: Number, user: int
+) -> None:
+    for model in EngineModel.registry.mappers:
+        ruled.execute(f"revoke all on {model.local_table} from {ROLE}")
+        ruled.execute(f"grant {model.class_.rights.replace(' ', ', ')} on {model.local_table} to {ROLE}")
+    service = start_service(database=ruled, DATABASE_URL=of_role(ruled))
+    name = f"rooms/{number()}"
+    ticket = (await http.post(f"{service.http}/api/tickets", headers=bearer(user))).json()["ticket"]
+    writer = await connect(service, f"/ws/{name}", ticket=ticket)
+    assert (await enter(writer, "x"))["seq"] == 1
+    here = await connect(service, "/ws/streams", user=user)
+    await here.send({"type": "subscribe", "stream": name, "after": 0, "presence": True})
+    assert [(await here.receive())["type"] for _ in range(3)] == ["entry", "subscribed", "presence"]
+    scope = bearer(1, scope="connections:write")
+    assert (await http.post(f"{service.http}/api/users/{user}/disconnect", headers=scope)).status_code == 204
+    service.terminate()
+    assert service.wait() == 0
+    assert "permission denied" not in service.log()
 
 
 async def test_a_server_that_is_full_serves_those_who_are_in(

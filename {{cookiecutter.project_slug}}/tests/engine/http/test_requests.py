@@ -27,6 +27,49 @@ def letter(*lines: str, body: bytes = LETTER) -> bytes:
     return request("POST", "/api/letters", JSON, WRITER, *lines, body=body)
 
 
+# Whoever has said all still listens
+
+
+async def test_a_client_that_closes_its_half_gets_every_answer_that_is_due(service: Service) -> None:
+    async with opened(service) as wire:
+        await wire.send(letter(), request(), letter(), b"GET /half")
+        wire.say_no_more()
+        assert [(await wire.answer()).status for _ in range(3)] == [201, 200, 201]
+        await wire.ends()
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /half", letter()[:-3]])
+async def test_one_that_has_not_asked_for_anything_is_let_go(service: Service, said: bytes) -> None:
+    async with opened(service) as wire:
+        await wire.send(said)
+        wire.say_no_more()
+        assert await wire.ends() < 5
+
+
+# Chunks, and nothing but chunks, are understood (RFC 9112 §6.1)
+
+
+@pytest.mark.parametrize(
+    ("coding", "status"),
+    [
+        (["gzip, chunked"], 501), (["gzip", "chunked"], 501), (["identity, Chunked"], 501), (["chunked, gzip"], 400),
+        (["gzip"], 400), (["chunked, chunked"], 400), (["chunked", "chunked"], 400), (["CHUNKED"], 201),
+    ],
+)  # fmt: skip
+async def test_a_body_in_another_coding_is_refused(service: Service, coding: list[str], status: int) -> None:
+    lines = [f"Transfer-Encoding: {value}" for value in coding]
+    body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(LETTER), LETTER)
+    answer = await answer_to(service, request("POST", "/api/letters", JSON, WRITER, *lines) + body)
+    assert answer.status == status
+    assert (json.loads(answer.body).get("type") == "error") == (status != 201)
+
+
+async def test_http_1_0_knows_no_chunks(service: Service) -> None:
+    lines = (JSON, WRITER, "Transfer-Encoding: chunked")
+    data = request("POST", "/api/letters", *lines, version="1.0") + b"2\r\n{}\r\n0\r\n\r\n"
+    assert (await answer_to(service, data)).problem == (400, "bad_request")
+
+
 # An upgrade that we do not know is not asked for (RFC 9110 §7.8)
 
 
@@ -161,6 +204,13 @@ async def test_a_head_of_a_problem_is_that_of_the_problem(http: httpx.AsyncClien
         whole, head = await http.get(path), await http.head(path)
         assert (whole.status_code, head.status_code, head.content) == (status, status, b"")
         assert head.headers["content-length"] == str(len(whole.content))
+
+
+async def test_a_head_opens_no_websocket(service: Service) -> None:
+    async with opened(service) as wire:
+        await wire.send(handshake(method="HEAD"), request())
+        assert (await wire.answer(to="HEAD")).status == 426
+        assert (await wire.answer()).status == 200
 
 
 async def test_the_connection_goes_on_after_a_head(service: Service) -> None:

@@ -62,6 +62,10 @@ class Wire:
         self._writer.write(b"".join(parts))
         await self._writer.drain()
 
+    def say_no_more(self) -> None:
+        """Close one half of the connection, as `nc -N` does."""
+        self._writer.write_eof()
+
     async def answer(self, *, to: str = "GET", within: float = PATIENCE) -> Answer:
         """The next answer; the method that it answers says whether it has a body."""
         async with asyncio.timeout(within):
