@@ -1,5 +1,6 @@
 """Every problem in one form: JSON with `type`, `code` and `message`, for requests and for handshakes."""
 
+from asyncio import CancelledError
 from http import HTTPStatus
 from typing import Any
 
@@ -18,6 +19,7 @@ from service.engine.foundation.operations import begun_of
 from service.engine.foundation.problems import Problem, Refusal
 from service.engine.foundation.wire import first_problem
 from service.engine.link.handshake_refusal import refusal_of
+from service.engine.process.connections import draining
 
 _PHRASES = {413: "Content Too Large"}
 """RFC 9110's words where Python before 3.13 has older ones."""
@@ -60,6 +62,10 @@ class AnswerBugs:
 
         try:
             await self._app(scope, receive, watch)
+        except CancelledError:
+            if answering:
+                raise
+            await answer(draining())(scope, receive, send)  # the process stops, and had waited long enough
         except Exception:
             if answering:
                 raise

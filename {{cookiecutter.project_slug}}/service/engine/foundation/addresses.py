@@ -2,6 +2,7 @@
 
 import os
 import re
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import psycopg
@@ -36,14 +37,25 @@ def check_postgres(url: str) -> None:
     try:
         options = conninfo_to_dict(url)
     except (psycopg.Error, UnicodeDecodeError) as error:
-        unknown = re.search(r'invalid URI query parameter: "(\w{1,32})"', str(error))
-        raise ValueError(f"PostgreSQL knows no parameter {unknown[1]}" if unknown else _UNREADABLE) from None
+        raise ValueError(_why_unreadable(str(error))) from None
     for name in _WHOLE_NUMBERS:
         if not re.fullmatch(r"[+-]?\d{1,9}", str(options.get(name, 0))):
             raise ValueError(f"{name} must be a whole number")
-    hosts = max(str(options.get(name, "")).count(",") + 1 for name in ("host", "hostaddr"))
-    if why := _rehearsed(url, hosts):
+    hosts, addresses = (str(options.get(name) or "").split(",") for name in ("host", "hostaddr"))
+    if hosts != [""] and addresses != [""] and len(hosts) != len(addresses):
+        raise ValueError("host and hostaddr must name as many servers, in the same order")
+    if not all(not address or is_address(address) for address in addresses):
+        raise ValueError("hostaddr must be addresses of the network, as 192.0.2.1 is")
+    if why := _rehearsed(url, max(len(hosts), len(addresses))):
         raise ValueError(f"cannot be used: {_QUOTED.sub('…', why, count=1)}")
+
+
+def _why_unreadable(why: str) -> str:
+    if unknown := re.search(r'invalid URI query parameter: "(\w{1,32})"', why):
+        return f"PostgreSQL knows no parameter {unknown[1]}"
+    if unquoted := re.search(r'extra key/value separator "=" in URI query parameter: "(\w{1,32})"', why):
+        return f"cannot be read: in the value of {unquoted[1]}, write = as %3D"
+    return _UNREADABLE
 
 
 def _rehearsed(url: str, hosts: int) -> str:
@@ -70,6 +82,15 @@ def check_valkey(url: str) -> None:
         raise ValueError(f"Valkey knows no parameter {unknown[1] if unknown else ''}") from None
     except (ValueError, ValkeyError):
         raise ValueError(_UNREADABLE) from None
+
+
+def is_address(text: str) -> bool:
+    """Whether it is one of the network, and no name."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def is_web_address(url: str, *schemes: str) -> bool:

@@ -14,7 +14,9 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from tests.engine.http.wire import opened, request
 from tests.engine.kit.client import Client, Ending, Refusal, connected, refused
+from tests.engine.kit.fixture_types import StartService
 from tests.engine.kit.postgres import Address
 from tests.engine.kit.raw import RawClient
 from tests.engine.kit.running import Service
@@ -160,3 +162,16 @@ def test_the_process_ends_in_time_whatever_stalled_clients_do(farewell: Farewell
     assert farewell.exit_code == 0, farewell.log
     assert farewell.took < DRAIN + 5
     assert "Traceback" not in farewell.log
+
+
+async def test_a_request_whose_body_does_not_come_is_told_why_it_is_not_waited_for(start_service: StartService) -> None:
+    service = start_service()
+    lines = (f"Authorization: Bearer {token(1, scope='letters:write')}", "Content-Type: application/json")
+    async with opened(service) as wire:
+        await wire.send(request("POST", "/api/letters", *lines, "Content-Length: 9", "Expect: 100-continue"))
+        assert (await wire.answer()).status == 100, "the body is waited for"
+        service.terminate()
+        answer = await wire.answer()
+        assert (answer.problem, answer.one("connection")) == ((503, "draining"), "close")
+        await wire.ends()
+    assert service.wait() == 0

@@ -37,6 +37,9 @@ TAKEN = [
 ]
 REFUSED = {
     f"postgresql://app:{SECRET}%cky@h/d": "%25",
+    f"postgresql://app:{SECRET}@h/d?options=-csearch_path=app": "in the value of options, write = as %3D",
+    f"postgresql://app:{SECRET}@one,two/d?hostaddr=192.0.2.1": "as many servers",
+    f"postgresql://app:{SECRET}@one/d?hostaddr=nonsense": "hostaddr must be addresses",
     f"postgresql://app:{SECRET}%00@h/d": "%25",
     f"postgresql://app:{SECRET}%E4@h/d": "cannot be read",
     f"postgresql://app:{SECRET} x@h/d": "cannot be read",
