@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 from tests.engine.kit.raw import TEXT, frame
 from tests.engine.kit.running import HOST, Service
@@ -101,9 +101,18 @@ class Wire:
         return monotonic() - started
 
 
+class Server(Protocol):
+    """What listens on a port of this machine: a service, or a proxy."""
+
+    @property
+    def port(self) -> int: ...
+
+
 @asynccontextmanager
-async def opened(service: Service, host: str = HOST) -> AsyncIterator[Wire]:
-    reader, writer = await asyncio.open_connection(host, service.port)
+async def opened(server: Server, host: str = HOST, *, source: str | None = None) -> AsyncIterator[Wire]:
+    """Connect, from the address `source` if one is given."""
+    local = (source, 0) if source else None
+    reader, writer = await asyncio.open_connection(host, server.port, local_addr=local)
     try:
         yield Wire(reader, writer)
     finally:
@@ -134,9 +143,9 @@ def handshake(
     return "\r\n".join([f"{method} {target} HTTP/{version}", *kept, *lines, "", ""]).encode("latin-1")
 
 
-async def answer_to(service: Service, data: bytes) -> Answer:
+async def answer_to(server: Server, data: bytes, *, source: str | None = None) -> Answer:
     """The answer to one request on a connection of its own."""
-    async with opened(service) as wire:
+    async with opened(server, source=source) as wire:
         await wire.send(data)
         return await wire.answer(to=data.split(b" ")[0].decode())
 

@@ -5,9 +5,11 @@ import shutil
 
 import pytest
 
-INSTALL = {name: f"apt-get install {name}" for name in ("chromium", "npm", "pgbouncer")}
+INSTALL = {name: f"apt-get install {name}" for name in ("chromium", "haproxy", "nginx", "npm", "pgbouncer")}
 ALIASES = {
     "chromium": ("chromium-browser", "google-chrome", "google-chrome-stable"),
+    "haproxy": ("/usr/sbin/haproxy",),
+    "nginx": ("/usr/sbin/nginx",),
     "pgbouncer": ("/usr/sbin/pgbouncer",),
 }
 
