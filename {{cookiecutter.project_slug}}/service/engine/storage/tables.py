@@ -30,7 +30,7 @@ class AppliedRevisionModel(EngineModel):
     """A revision that the database was brought to, or past: tells a schema that is newer from one that is not ours."""
 
     __tablename__ = "applied_revisions"
-    rights = "SELECT"
+    rights = ""  # it is the migrations'
 
     branch: Mapped[str] = mapped_column(primary_key=True)
     revision: Mapped[str] = mapped_column(primary_key=True)
