@@ -39,7 +39,7 @@ lint: setup ## check format, lint rules and types of the template and, in place,
 	@cd '$(project)' && ../$(bin)/ruff check --no-cache .
 	@cd '$(project)' && ../$(bin)/mypy --cache-dir ../.mypy_cache/project
 
-conformance: setup ## run the Autobahn test suite and uvicorn's own tests against the service (needs Python 2.7: PYTHON2=/path/to/it)
+conformance: setup ## run the Autobahn test suite, and uvicorn's and Daphne's own, against the service (needs Python 2.7: PYTHON2=/path/to/it)
 	@$(bin)/python conformance/run.py
 
 checkov: ## install checkov into build/: the checks of Terraform need it

@@ -1,4 +1,4 @@
-"""Runs the Autobahn test suite and uvicorn's own tests against the generated service and writes RESULTS.md.
+"""Runs the Autobahn test suite, and uvicorn's and Daphne's own, against the generated service; writes RESULTS.md.
 
 Exits with 1 if a case fails, or is not strict, for no reason that we know.
 
@@ -19,11 +19,10 @@ from importlib.metadata import version
 from pathlib import Path
 from time import monotonic, sleep
 
+import daphne_suite
 import uvicorn_suite
+from peer_suite import BUILD, HERE, PROJECT
 
-HERE = Path(__file__).resolve().parent
-PROJECT = next(HERE.parent.glob("*cookiecutter.project_slug*"))
-BUILD = HERE.parent / "build" / "conformance"
 PORT = 9002
 CASES = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.*", "10.*"]
 NOT_STRICT = {
@@ -94,7 +93,7 @@ def wait_until_healthy() -> None:
 
 def report(verdicts: dict[str, dict[str, str]]) -> set[str]:
     """Write RESULTS.md; returns the cases that failed, or are not strict, for no reason that we know."""
-    peer, unexpected = uvicorn_suite.section(uvicorn_suite.outcomes())
+    suites = [suite.section(suite.outcomes()) for suite in (uvicorn_suite.SUITE, daphne_suite.SUITE)]
     counted = Counter(verdict["behavior"] for verdict in verdicts.values())
     failed = {
         case
@@ -116,12 +115,12 @@ def report(verdicts: dict[str, dict[str, str]]) -> set[str]:
         *(f"- {case} is not strict: {known.get(case, 'new')}" for case in sorted(not_strict)),
         *(f"- {case} fails" for case in sorted(failed)),
         "",
-        *peer,
-        "",
-        "Daphne's suite is not run: its tests start Daphne itself; nothing puts the engine in its place yet.",
     ]
+    for section, _ in suites:
+        lines += [*section, ""]
     (HERE / "RESULTS.md").write_text("\n".join(lines).rstrip() + "\n")
     print("\n".join(lines))
+    unexpected = {test for _, tests in suites for test in tests}
     return failed | (not_strict - known.keys()) | unexpected
 
 
