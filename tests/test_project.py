@@ -20,7 +20,7 @@ from tests.pythons import BETWEEN, NEWEST, OLDEST, interpreter
 
 PATIENCE = 300
 
-pytestmark = [pytest.mark.needs("git"), pytest.mark.needs("make")]
+pytestmark = [pytest.mark.needs("git"), pytest.mark.needs("make"), pytest.mark.timeout(1500)]
 
 
 def bare_environment(**settings: str) -> dict[str, str]:

@@ -44,17 +44,26 @@ async def behind_tls(server: str, root: Path) -> AsyncIterator[int]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(root, root.with_suffix(".key"))
 
+    serving: list[asyncio.Task[None] | None] = []
+    open_ends: list[StreamWriter] = []
+
     async def serve(client: StreamReader, answers: StreamWriter) -> None:
+        serving.append(asyncio.current_task())
+        open_ends.append(answers)
         with suppress(OSError, IncompleteReadError):  # who does not trust it leaves
             await client.readexactly(_REQUEST)
             answers.write(b"S")
             await answers.start_tls(context)
             behind, questions = await asyncio.open_unix_connection(server)
+            open_ends.append(questions)
             await asyncio.gather(_pass_on(client, questions), _pass_on(behind, answers))
 
     listener = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with listener:
         yield listener.sockets[0].getsockname()[1]
+    for end in open_ends:
+        end.transport.abort()
+    await asyncio.gather(*filter(None, serving))
 
 
 async def _pass_on(source: StreamReader, target: StreamWriter) -> None:
