@@ -41,8 +41,8 @@ def post(number: Number) -> int:
 def demo(pages: Pages, users: tuple[int, int], post: int) -> Demo:
     """Opens the page as `make run` does, with users and a post that no other test has."""
 
-    def opened(service: Service, ttl: float = 3600) -> Page:
-        tokens = [token(user, ttl=ttl, scope="notifications:write") for user in users]
+    def opened(service: Service) -> Page:
+        tokens = [token(user, scope="notifications:write") for user in users]
         return pages.open(service, f"/#post={post}&token={tokens[0]}&token={tokens[1]}")
 
     return opened
@@ -155,18 +155,20 @@ def test_where_no_socket_gets_through_it_goes_on_by_server_sent_events(
 def test_a_newer_token_renews_a_connection_and_an_expired_one_is_asked_for(
     service: Service, demo: Demo, users: tuple[int, int]
 ) -> None:
-    page = demo(service, ttl=3)
+    page = demo(service)
     renewed, expired = User(page, 1), User(page, 2)
     renewed.wait_for_state("live")
-    renewed.use_token(token(users[0], ttl=3600))
+    renewed.use_token(token(users[0]))
     renewed.wait_for_frame("authenticated")
+    expired.wait_for_state("live")
+    expired.use_token(token(users[1], ttl=2))
     expired.wait_for_state("closed")
     assert expired.root.get_by_role("status").inner_text() == "Closed (token expired)"
     renewed.write("still here")
     renewed.wait_for_comments("You still here")
     assert renewed.wire.count('"subscribed"') == 1, "it is the same connection"
     assert "eyJ" not in renewed.wire.replace("eyJ…", "")
-    expired.use_token(token(users[1], ttl=3600))
+    expired.use_token(token(users[1]))
     expired.wait_for_state("live")
 
 
