@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 
-import httpx
 import pytest
 import websockets.sync.client
 from playwright.sync_api import Page
@@ -11,6 +10,7 @@ from playwright.sync_api import Page
 from tests.demo_page import User
 from tests.engine.kit.browser import Pages
 from tests.engine.kit.fixture_types import Number, StartService
+from tests.engine.kit.http_client import http_request
 from tests.engine.kit.javascript import npm_package
 from tests.engine.kit.postgres import Address
 from tests.engine.kit.running import Service
@@ -195,7 +195,7 @@ def test_hostile_texts_are_shown_as_texts(start_service: StartService, pages: Pa
             assert json.loads(socket.recv())["type"] == "comment_created"
     for data in [*({"text": text} for text in HOSTILE), {HOSTILE[0]: HOSTILE[1]}]:
         body = {"user_id": "reader", "data": data}
-        answer = httpx.post(f"{service.http}/api/notifications", json=body, headers=headers, trust_env=False)
+        answer = http_request("POST", f"{service.http}/api/notifications", json=body, headers=headers)
         assert answer.status_code == 201, answer.text
     unnamed = json.dumps({HOSTILE[0]: HOSTILE[1]}, separators=(",", ":"))
     for listed, expected in {

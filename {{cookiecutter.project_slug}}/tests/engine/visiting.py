@@ -14,11 +14,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from tests.engine.delivery import APPLICATION
 from tests.engine.kit.client import Client, connected
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.postgres import Cluster
 from tests.engine.kit.running import Service, free_port
 from tests.engine.kit.tokens import bearer
@@ -139,7 +139,7 @@ async def agree(services: Sequence[Service], visitors: Sequence[Visitor], truth:
     if any(visitor.present != truth for visitor in visitors if visitor.user in truth):
         return False
     for service in services:
-        async with httpx.AsyncClient(base_url=service.http, trust_env=False, timeout=10) as http:
+        async with http_client(service.http, timeout=10) as http:
             listed = (await http.get(f"/api/streams/{STREAM}/presence", headers=bearer(10**6))).json()
             if listed["count"] != len(truth) or not set(listed["users"]) <= truth:
                 return False

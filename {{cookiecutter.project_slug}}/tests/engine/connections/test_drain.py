@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.engine.http.wire import opened, request
 from tests.engine.kit.client import Client, Ending, Refusal, connected, refused
 from tests.engine.kit.fixture_types import StartService
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.postgres import Address
 from tests.engine.kit.raw import RawClient
 from tests.engine.kit.running import Service
@@ -105,7 +106,7 @@ async def write(client: Client, seen: Farewell) -> None:
 
 async def look_at_the_door(service: Service, seen: Farewell) -> None:
     """Ask and knock as soon as the drain has begun."""
-    async with httpx.AsyncClient(base_url=service.http, trust_env=False, headers={"Connection": "close"}) as http:
+    async with http_client(service.http, headers={"Connection": "close"}) as http:
 
         async def unready() -> bool:
             return all([(await http.get("/readyz")).status_code == 503 for _ in range(4)])

@@ -3,11 +3,11 @@
 import asyncio
 import time
 
-import httpx
 import pytest
 
 from tests.engine.kit.client import connected, refused
 from tests.engine.kit.fixture_types import Connect, StartService
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.running import Service
 from tests.engine.kit.tokens import token
 from tests.engine.kit.waiting import eventually
@@ -58,7 +58,7 @@ async def test_a_bug_is_logged_once_with_the_connection_and_the_place(service: S
 
 async def test_a_bug_over_http_is_answered_like_any_other_problem_and_logged_once(service: Service) -> None:
     secret = token(1)
-    async with httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+    async with http_client(service.http) as http:
         answer = await http.get("/api/bug", headers={"Authorization": f"Bearer {secret}"}, params={"ticket": secret})
     assert answer.status_code == 500
     assert answer.json() == {"type": "error", "code": "internal_error", "message": answer.json()["message"]}
@@ -76,7 +76,7 @@ async def test_a_refused_handshake_has_the_headers_of_every_other_answer(service
 
 
 async def test_a_bug_is_counted(service: Service, connect: Connect) -> None:
-    async with httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+    async with http_client(service.http) as http:
 
         async def bugs() -> list[str]:
             return [line for line in (await http.get("/metrics")).text.splitlines() if "/ws/bug" in line]

@@ -2,12 +2,12 @@
 
 import asyncio
 
-import httpx
 import pytest
 
 from tests.engine.kit.client import refused
 from tests.engine.kit.event_source import following
 from tests.engine.kit.fixture_types import Connect, StartService
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.raw import RawClient
 from tests.engine.kit.running import Service
 from tests.engine.kit.tokens import bearer, token
@@ -55,7 +55,7 @@ async def test_a_stream_is_read_by_server_sent_events(plain: Service, connect: C
         assert [event.event for event in await source.receive_many(2)] == ["entry", "caught_up"]
         await enter(writer, "live")
         assert (await source.receive()).id == "2"
-        async with httpx.AsyncClient(base_url=plain.http, trust_env=False) as http:
+        async with http_client(plain.http) as http:
             scope = bearer(1, scope="connections:write")
             assert (await http.post(f"/api/users/{user}/disconnect", headers=scope)).status_code == 204
         (last,) = await source.rest()

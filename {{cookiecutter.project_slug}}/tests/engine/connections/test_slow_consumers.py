@@ -2,10 +2,10 @@
 
 import asyncio
 
-import httpx
 import pytest
 
 from tests.engine.kit.fixture_types import Connect, StartService
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.raw import RawClient
 from tests.engine.kit.running import Service
 from tests.engine.kit.tokens import token
@@ -48,7 +48,7 @@ async def test_a_slow_reader_that_wakes_up_is_told_why_it_is_let_go(
 ) -> None:
     async with (
         RawClient.connected(service.port, f"/ws/rooms/{room}", token(3), receive_buffer=4096) as slow,
-        httpx.AsyncClient(base_url=service.http, trust_env=False) as http,
+        http_client(service.http) as http,
     ):
 
         async def let_go() -> str:

@@ -13,6 +13,7 @@ from service.engine.foundation.settings import Settings
 from service.engine.storage.database import Database as Pool
 from service.engine.storage.tables import EngineModel
 from tests.engine.kit.fixture_types import Connect, Number, StartService
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.postgres import Address, Database
 from tests.engine.kit.running import Service
 from tests.engine.kit.tokens import bearer
@@ -51,7 +52,7 @@ def ruled(postgres: Address) -> Iterator[Database]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with http_client() as client:
         yield client
 
 

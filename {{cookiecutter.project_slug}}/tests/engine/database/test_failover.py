@@ -16,6 +16,7 @@ from service.engine.foundation.settings import Settings
 from service.engine.storage.database import Database as Pool
 from tests.engine.database.standby import standby_of
 from tests.engine.kit.fixture_types import Connect
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.postgres import Cluster, Database
 from tests.engine.kit.running import Service
 from tests.engine.kit.tokens import bearer
@@ -92,7 +93,7 @@ async def test_the_first_write_after_a_time_of_reading_only_works(
 ) -> None:
     writer = await connect(service, f"/ws/rooms/{room}", user=1)
     assert (await enter(writer, "before"))["seq"] == 1
-    async with httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+    async with http_client(service.http) as http:
         assert await readiness(http) == (200, "")
         only_read(service.database, by=by)
         try:
@@ -154,7 +155,7 @@ async def test_of_several_servers_the_one_that_takes_writes_is_found_and_found_a
 
             await eventually(accepted, "entries are accepted again")
             assert (await listener.receive())["seq"] == 2
-            async with httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+            async with http_client(service.http) as http:
 
                 async def ready() -> bool:
                     return await readiness(http) == (200, "")

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-import httpx
 import psycopg
 import pytest
 
 from service.engine.storage.channels import NOTIFY_CHANNEL, short
 from tests.engine.kit.fixture_types import Connect
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.postgres import Address, Database, migrate
 from tests.engine.kit.running import Service
 from tests.engine.kit.tokens import bearer
@@ -57,7 +57,7 @@ async def test_nothing_crosses_and_each_ones_first_event_arrives(
     for writer, name in zip(writers, ("one", "other"), strict=True):
         assert (await enter(writer, name))["seq"] == 1
     assert [(await reader.receive())["body"] for reader in readers] == ["one", "other", "one"]
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         for service, name in zip(neighbours[:2], ("one", "other"), strict=True):
             letter = {"user_id": user, "data": {"from": name}}
             written = await http.post(f"{service.http}/api/letters", json=letter, headers=POSTMASTER)
@@ -77,7 +77,7 @@ async def test_who_is_thrown_out_of_one_stays_in_the_other(
     neighbours: list[Service], connect: Connect, user: int
 ) -> None:
     clients = [await connect(service, "/ws/letters", user=user) for service in neighbours]
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         thrown_out = await http.post(f"{neighbours[0].http}/api/users/{user}/disconnect", headers=OPERATOR)
         assert thrown_out.status_code == 204
     assert [await clients[number].closed() for number in (0, 2)] == [(1008, "revoked")] * 2

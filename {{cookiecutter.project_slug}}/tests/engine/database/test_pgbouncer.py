@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
@@ -19,6 +18,7 @@ from tests.engine.database.team import Team
 from tests.engine.kit.client import Client, Message
 from tests.engine.kit.commands import SECRET_KEY, Commands
 from tests.engine.kit.fixture_types import Connect
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.pgbouncer import PgBouncer
 from tests.engine.kit.postgres import Address, Database
 from tests.engine.kit.running import Service
@@ -94,7 +94,7 @@ async def test_writes_at_the_same_time_are_all_stored_and_delivered(
 
 
 async def test_everything_else_works_through_it_too(service: Service, connect: Connect, user: int) -> None:
-    async with httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+    async with http_client(service.http) as http:
         ticket = (await http.post("/api/tickets", headers=bearer(user))).json()["ticket"]
         client = await connect(service, "/ws/letters", ticket=ticket)
         letter = {"user_id": user, "data": {"text": "€"}}

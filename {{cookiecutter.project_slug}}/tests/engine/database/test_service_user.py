@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psycopg
 import pytest
 
 from tests.engine.kit.commands import SECRET_KEY, Commands
 from tests.engine.kit.fixture_types import Connect
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.postgres import Address, Cluster, Database
 from tests.engine.kit.running import Service
 from tests.engine.kit.tokens import bearer
@@ -81,7 +81,7 @@ async def test_everything_works_as_that_user(deployed: Deployed, connect: Connec
 
 async def all_of_it_works(one: Service, other: Service, connect: Connect) -> None:
     """Two processes: readiness, tickets, streams, letters, presence, signals, a disconnect."""
-    async with httpx.AsyncClient(base_url=one.http, trust_env=False) as http:
+    async with http_client(one.http) as http:
         assert (await http.get("/readyz")).status_code == 200
         ticket = (await http.post("/api/tickets", headers=bearer(7))).json()["ticket"]
         writer = await connect(one, f"/ws/rooms/1?ticket={ticket}", user=None)

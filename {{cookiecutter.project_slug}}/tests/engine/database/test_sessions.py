@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from service.engine.storage.connecting import connect, connect_for_migrations
 from tests.engine.kit.fixture_types import Connect
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.postgres import Address, Database, migrate
 from tests.engine.kit.running import Service
 from tests.engine.kit.tokens import bearer
@@ -144,7 +144,7 @@ async def test_every_character_is_stored_and_delivered_in_the_right_time(
 async def test_tickets_letters_and_revocations_work_there_too(
     ascii_service: Service, connect: Connect, user: int
 ) -> None:
-    async with httpx.AsyncClient(base_url=ascii_service.http, trust_env=False) as http:
+    async with http_client(ascii_service.http) as http:
         data = {"text": "€", "number": 0.1234567890123456}
         letter = {"user_id": user, "data": data}
         assert (await http.post("/api/letters", json=letter, headers=POSTMASTER)).status_code == 201
@@ -175,7 +175,7 @@ async def test_what_a_database_cannot_hold_is_refused_and_nobody_is_cut(
 
 
 async def test_json_carries_every_character_there_too(latin_service: Service, user: int) -> None:
-    async with httpx.AsyncClient(base_url=latin_service.http, trust_env=False) as http:
+    async with http_client(latin_service.http) as http:
         letter = {"user_id": user, "data": {"€": "文"}}
         assert (await http.post("/api/letters", json=letter, headers=POSTMASTER)).status_code == 201
         kept = (await http.get("/api/letters", headers=bearer(user))).json()["letters"]

@@ -13,6 +13,7 @@ import psutil
 
 from tests.engine.kit import warm
 from tests.engine.kit.commands import plain_environment
+from tests.engine.kit.http_client import http_request
 from tests.engine.kit.running import free_port
 from tests.engine.kit.waiting import wait_until
 
@@ -71,7 +72,7 @@ class Run:
     def status(self, path: str) -> int:
         """The status of an answer, 0 for none."""
         try:
-            return httpx.get(self.http + path, trust_env=False, timeout=5).status_code
+            return http_request("GET", self.http + path, timeout=5).status_code
         except httpx.TransportError:
             return 0
 

@@ -23,6 +23,7 @@ from service.engine.foundation.settings import Environment, Settings, SettingsEr
 from tests.engine.development.conftest import StartRun
 from tests.engine.development.developer import Run
 from tests.engine.kit.commands import SECRET_KEY, plain_environment
+from tests.engine.kit.http_client import http_request
 from tests.engine.kit.postgres import Address, Database
 from tests.engine.kit.running import free_port
 
@@ -154,7 +155,7 @@ def test_any_way_to_write_an_address_will_do(host: str) -> None:
 def test_any_port_will_do_too_and_the_banner_knows_which(run: StartRun, shared: Database) -> None:
     service = run(PORT="0", DATABASE_URL=shared.url)
     service.says("Application startup complete.")
-    assert httpx.get(shown(service.output, "Page"), trust_env=False).status_code == 200
+    assert http_request("GET", shown(service.output, "Page")).status_code == 200
     service.stop()
 
 

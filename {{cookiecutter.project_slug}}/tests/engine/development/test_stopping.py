@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 
@@ -15,6 +14,7 @@ from tests.engine.development.conftest import StartRun
 from tests.engine.development.developer import Run, servers_in
 from tests.engine.development.terminal import CONTROL_C, Terminal
 from tests.engine.kit.commands import SECRET_KEY
+from tests.engine.kit.http_client import http_request
 from tests.engine.kit.postgres import Address, Database
 from tests.engine.kit.running import HOST, free_port
 from tests.engine.kit.waiting import wait_until
@@ -150,6 +150,6 @@ def test_nohup_keeps_it_when_the_terminal_closes(
     window.close()
     window.process.send_signal(signal.SIGHUP)
     for _ in range(20):
-        assert httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).status_code == 200
+        assert http_request("GET", f"http://127.0.0.1:{port}/healthz").status_code == 200
     window.process.send_signal(signal.SIGTERM)
     assert window.process.wait(20) == 0

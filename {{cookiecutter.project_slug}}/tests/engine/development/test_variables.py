@@ -7,12 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.engine.development.conftest import StartRun
 from tests.engine.development.developer import Run
 from tests.engine.kit.commands import PROJECT, SECRET_KEY, Commands, plain_environment
+from tests.engine.kit.http_client import http_request
 from tests.engine.kit.postgres import Address, Database
 
 OF_OTHER_TOOLS = {
@@ -71,7 +71,7 @@ def shared(postgres: Address) -> Database:
 
 def measures(run: Run) -> None:
     """Its metrics are counted, and by nobody else's rules."""
-    assert "websocket_connections" in httpx.get(f"{run.http}/metrics", trust_env=False).text
+    assert "websocket_connections" in http_request("GET", f"{run.http}/metrics").text
 
 
 @pytest.mark.parametrize("processes", ["", "2", " 1 ", "1.0"])
@@ -106,7 +106,7 @@ def test_any_way_to_name_proxies_will_do(run: StartRun, shared: Database, allowe
 
 
 def test_a_document_is_written_in_any_locale(commands: Commands) -> None:
-    printed = commands.run("asyncapi", **PYTHONS["ASCII"])
+    printed = commands.run_cold("asyncapi", **PYTHONS["ASCII"])
     assert (printed.returncode, printed.stderr) == (0, "")
     assert json.loads(printed.stdout) == json.loads(commands.run("asyncapi").stdout)
 

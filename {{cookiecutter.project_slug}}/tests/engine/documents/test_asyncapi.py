@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
-import httpx
 import pytest
 from jsonschema import ValidationError
 from starlette.routing import WebSocketRoute
@@ -14,6 +13,7 @@ from tests.engine.application.app import application
 from tests.engine.kit.client import Client
 from tests.engine.kit.commands import Commands
 from tests.engine.kit.fixture_types import Connect, StartService
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.javascript import npm_package, run_node
 from tests.engine.kit.running import Service
 from tests.engine.kit.schemas import Channel, channel_at
@@ -170,7 +170,7 @@ async def test_every_message_of_letters_fits_and_is_heard(start_service: StartSe
     user = Conversation(client, channel, heard)
     await user.hear("caught_up")
     await user.say({"type": "ping"}, expect="pong")
-    async with httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+    async with http_client(service.http) as http:
         body = {"user_id": 1, "data": {"a": [1, None, {"b": 0.5}]}}
         answer = await http.post("/api/letters", json=body, headers=bearer(9, scope="letters:write"))
         assert answer.status_code == 201

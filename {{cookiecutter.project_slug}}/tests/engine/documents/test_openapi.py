@@ -11,6 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests.engine.kit.fixture_types import StartService
+from tests.engine.kit.http_client import http_client, http_request
 from tests.engine.kit.postgres import Address
 from tests.engine.kit.running import Service
 from tests.engine.kit.tokens import bearer, token
@@ -206,7 +207,7 @@ def test_what_needs_a_token_says_so(spec: dict[str, Any], operation: str) -> Non
 def test_an_answer_is_as_documented(
     service: Service, spec: dict[str, Any], operation: str, status: int, address: str, options: dict[str, Any]
 ) -> None:
-    answer = httpx.request(operation.split(maxsplit=1)[0], service.http + address, trust_env=False, **options)
+    answer = http_request(operation.split(maxsplit=1)[0], service.http + address, **options)
     assert answer.status_code == status, answer.text
     holds(spec, operation, answer)
 
@@ -222,7 +223,7 @@ async def test_without_the_database_the_answers_are_as_documented_too(
     service, server = start_service(), postgres.database("postgres")
     server.execute(f'alter database "{service.database.name}" allow_connections false')
     server.rows("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", service.database.name)
-    async with httpx.AsyncClient(base_url=service.http, trust_env=False, timeout=10) as http:
+    async with http_client(service.http, timeout=10) as http:
         for operation, status, address, options in EXAMPLES:
             if 200 <= status < 300 and operation not in {"GET /healthz", "GET /metrics"}:
                 answer = await http.request(operation.split(maxsplit=1)[0], address, **options)

@@ -12,7 +12,6 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -30,6 +29,7 @@ from service.engine.storage.database import Database as Pool
 from tests.engine.kit.client import connected, refused
 from tests.engine.kit.commands import SECRET_KEY
 from tests.engine.kit.fixture_types import Connect
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.postgres import Address
 from tests.engine.kit.running import HOST, Service, free_port
 from tests.engine.kit.tokens import token
@@ -194,7 +194,7 @@ def trusting(service: Service, provider: Provider) -> Service:
     provider.start()
 
     async def trusted() -> bool:
-        async with httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+        async with http_client(service.http) as http:
             headers = {"Authorization": f"Bearer {signed('RS256')}"}
             return (await http.get("/api/rooms/1/entries", headers=headers)).status_code == 200
 

@@ -28,6 +28,7 @@ from service.engine.foundation.settings import Settings
 from service.engine.storage.database import Database
 from tests.engine.kit.commands import SECRET_KEY
 from tests.engine.kit.fixture_types import StartService
+from tests.engine.kit.http_client import http_request
 from tests.engine.kit.running import HOST, free_port
 from tests.engine.kit.tokens import token
 
@@ -227,4 +228,4 @@ def test_a_provider_that_keeps_silent_delays_no_stop(start_service: StartService
 
 def ask_in_vain(url: str) -> None:
     with suppress(httpx.TransportError):
-        httpx.get(url, headers={"Authorization": f"Bearer {signed()}"}, trust_env=False, timeout=20)
+        http_request("GET", url, headers={"Authorization": f"Bearer {signed()}"}, timeout=20)

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.engine.kit.client import connected, refused
 from tests.engine.kit.fixture_types import Connect, StartService
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.raw import RawClient
 from tests.engine.kit.running import Service
 from tests.engine.kit.tokens import bearer, token
@@ -103,7 +103,7 @@ async def test_a_ticket_is_not_used_up_where_there_is_no_room(
     strict: Service, connect: Connect, number: Callable[[], int]
 ) -> None:
     await eventually(lambda: strict.open_sockets() == 0, "the service is empty")
-    async with httpx.AsyncClient(base_url=strict.http, trust_env=False) as http:
+    async with http_client(strict.http) as http:
         ticket = (await http.post("/api/tickets", headers=bearer(number()))).json()["ticket"]
     clients = [await connect(strict, "/ws/letters", user=number()) for _ in range(8)]
     refusal = await refused(strict.ws, "/ws/letters", ticket=ticket)

@@ -14,6 +14,7 @@ import pytest
 from tests.engine.kit.client import Client, refused
 from tests.engine.kit.commands import SECRET_KEY
 from tests.engine.kit.fixture_types import Broker, Connect, StartService
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.running import Service
 from tests.engine.kit.tokens import bearer, token
 from tests.engine.kit.waiting import eventually
@@ -50,14 +51,14 @@ def newer(user: int, **claims: Any) -> str:
 
 
 async def disconnect(service: Service, user: object) -> None:
-    async with httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+    async with http_client(service.http) as http:
         answer = await http.post(f"/api/users/{user}/disconnect", headers=OPERATOR)
     assert answer.status_code == 204, answer.text
     assert answer.content == b""
 
 
 async def ticket_of(service: Service, secret: str) -> str:
-    async with httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+    async with http_client(service.http) as http:
         answer = await http.post("/api/tickets", headers={"Authorization": f"Bearer {secret}"})
     assert answer.status_code == 200, answer.text
     return str(answer.json()["ticket"])
@@ -65,7 +66,7 @@ async def ticket_of(service: Service, secret: str) -> str:
 
 async def reads(service: Service, secret: str) -> int:
     """The status of an HTTP request with this token."""
-    async with httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+    async with http_client(service.http) as http:
         headers = {"Authorization": f"Bearer {secret}"}
         return (await http.get("/api/rooms/1/entries", headers=headers)).status_code
 
@@ -270,7 +271,7 @@ async def test_users_with_names_are_disconnected_by_name(
         assert (await http.post(path, headers=bearer("operator", scope="connections:write"))).status_code == 204
         assert await client.closed(2) == (1008, "revoked")
 
-    async with httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+    async with http_client(service.http) as http:
         for name, client in clients.items():
             await thrown_out(http, name, client)
     await bystander.lives()

@@ -15,6 +15,7 @@ import pytest
 
 from tests.engine.kit.client import connected, refused
 from tests.engine.kit.fixture_types import Connect, StartService
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.postgres import Address, Database
 from tests.engine.kit.raw import HOST
 from tests.engine.kit.running import Service
@@ -259,7 +260,7 @@ def away(postgres: Address, database: Database) -> Iterator[None]:
 async def test_without_the_database_a_ticket_is_neither_given_nor_taken_but_a_token_is(
     lone: Service, connect: Connect, postgres: Address, user: int
 ) -> None:
-    async with httpx.AsyncClient(base_url=lone.http, trust_env=False) as http:
+    async with http_client(lone.http) as http:
         ticket = await ticket_for(http, user)
         with away(postgres, lone.database):
             answer = await http.post("/api/tickets", headers=bearer(user))
@@ -278,7 +279,7 @@ async def test_without_the_database_a_ticket_is_neither_given_nor_taken_but_a_to
 
 
 async def test_no_ticket_appears_in_the_log(lone: Service, postgres: Address, user: int) -> None:
-    async with httpx.AsyncClient(base_url=lone.http, trust_env=False) as http:
+    async with http_client(lone.http) as http:
         used, kept, sent_away = [await ticket_for(http, user) for _ in range(3)]
         async with connected(lone.ws, PATH, ticket=used) as client:
             await client.lives()

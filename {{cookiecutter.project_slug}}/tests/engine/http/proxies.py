@@ -10,6 +10,7 @@ import httpx
 import psutil
 
 from tests.engine.kit.commands import PROJECT
+from tests.engine.kit.http_client import http_request
 from tests.engine.kit.markdown import blocks
 from tests.engine.kit.programs import find_program
 from tests.engine.kit.running import HOST, Service, free_port
@@ -95,6 +96,6 @@ def in_front_of(
 def is_up(proxy: RealProxy, log: Path) -> bool:
     assert proxy.process.poll() is None, log.read_text()
     try:
-        return httpx.get(f"{proxy.http}/healthz", trust_env=False).status_code == 200
+        return http_request("GET", f"{proxy.http}/healthz").status_code == 200
     except httpx.TransportError:
         return False

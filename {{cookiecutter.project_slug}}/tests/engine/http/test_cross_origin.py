@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from service.engine.foundation.settings import Settings
 from tests.engine.http.wire import answer_to, handshake, request
 from tests.engine.kit.fixture_types import StartService
+from tests.engine.kit.http_client import http_request
 from tests.engine.kit.running import HOST, Service
 from tests.engine.kit.tokens import bearer
 
@@ -56,7 +57,7 @@ def listing(shared_service: StartService) -> Service:
 
 def ask(service: Service, method: str, path: str, origin: str | None, **headers: str) -> httpx.Response:
     given = headers | ({} if origin is None else {"Origin": origin})
-    return httpx.request(method, service.http + path, headers=given, trust_env=False)
+    return http_request(method, service.http + path, headers=given)
 
 
 @pytest.mark.parametrize("path", READABLE)
@@ -123,7 +124,7 @@ def test_a_page_may_read_why_it_is_refused(
     listing: Service, status: int, method: str, path: str, options: dict[str, Any]
 ) -> None:
     headers = options.get("headers", {}) | {"Origin": ALLOWED[0]}
-    answer = httpx.request(method, listing.http + path, trust_env=False, **options | {"headers": headers})
+    answer = http_request(method, listing.http + path, **options | {"headers": headers})
     assert answer.status_code == status
     assert answer.headers["access-control-allow-origin"] == ALLOWED[0]
     assert answer.headers["vary"] == "Origin"

@@ -5,7 +5,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.engine.http.proxies import RealProxy, in_front_of
@@ -13,6 +12,7 @@ from tests.engine.http.wire import answer_to, handshake, line_of, opened, reques
 from tests.engine.kit.client import connected, refused
 from tests.engine.kit.event_source import following
 from tests.engine.kit.fixture_types import Number, StartService
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.running import Service
 from tests.engine.kit.tokens import bearer, token
 from tests.engine.kit.waiting import eventually
@@ -56,7 +56,7 @@ def proxy(
 
 
 async def ticket_of(proxy: RealProxy, user: int) -> str:
-    async with httpx.AsyncClient(base_url=proxy.http, trust_env=False) as http:
+    async with http_client(proxy.http) as http:
         answer = await http.post("/api/tickets", headers=bearer(user))
     assert answer.status_code == 200, answer.text
     return str(answer.json()["ticket"])
@@ -90,7 +90,7 @@ async def test_close_codes_come_through_both_ways(
             await client.send_raw(message)
             assert (await client.closed())[0] == ending
     async with connected(proxy.ws, path, user=(user := number())) as client:
-        async with httpx.AsyncClient(base_url=proxy.http, trust_env=False) as http:
+        async with http_client(proxy.http) as http:
             rights = bearer(1, scope="connections:write")
             assert (await http.post(f"/api/users/{user}/disconnect", headers=rights)).is_success
         assert (await client.closed())[0] == 1008
@@ -145,7 +145,7 @@ async def test_kept_connections_cost_no_request(
     behind, changes = (service, CLOSES_SOON[program]) if closes_first == "proxy" else (impatient, {})
     kept = []
     with in_front_of(behind, program, tmp_path, changes) as proxy:
-        async with httpx.AsyncClient(base_url=proxy.http, headers=bearer(7), trust_env=False) as http:
+        async with http_client(proxy.http, headers=bearer(7)) as http:
             for _ in range(CONNECTIONS):
                 await eventually(lambda: proxy.kept() == 0, f"the {closes_first} has closed it", within=3)
                 answers = [await http.post("/api/tickets") for _ in range(REQUESTS_OF_EACH)]

@@ -10,6 +10,8 @@ import tempfile
 from pathlib import Path
 from unittest import mock
 
+from tests.engine.kit import warm
+
 PROJECT = Path(__file__).resolve().parents[3]
 SECRET_KEY = "a key that only these tests sign with and long enough for any HMAC algorithm"
 KEPT = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONDONTWRITEBYTECODE", "TMPDIR", "USER", "VIRTUAL_ENV")
@@ -28,7 +30,22 @@ class Commands:
         self.module = module
 
     def run(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        """Run one to its end, in an empty directory."""
+        """Run one to its end, in an empty directory: in a process of its own, which has the libraries already."""
+        with tempfile.TemporaryDirectory() as empty, tempfile.TemporaryDirectory() as written:
+            out, err = Path(written, "out"), Path(written, "err")
+            environment = plain_environment(**settings)
+            process = warm.start(
+                self.module, *arguments, environment=environment, directory=Path(empty), output=out, errors=err
+            )
+            try:
+                status = process.wait(30)
+            except TimeoutError:
+                process.kill()
+                raise
+            return subprocess.CompletedProcess(arguments, status, out.read_text(), err.read_text())
+
+    def run_cold(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """The same, by a Python of its own from its first moment to its last, for what happens there."""
         with tempfile.TemporaryDirectory() as empty:
             return subprocess.run(
                 [sys.executable, "-W", "error", "-m", self.module, *arguments],
@@ -41,7 +58,7 @@ class Commands:
             )
 
     def run_here(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        """The same in this process: in a twentieth of the time, for tables of commands that are refused early."""
+        """The same in this very process: in a twentieth of the time, for tables of commands that are refused early."""
         out, err = io.StringIO(), io.StringIO()
         with (
             tempfile.TemporaryDirectory() as empty,

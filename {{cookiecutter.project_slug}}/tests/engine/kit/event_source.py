@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from tests.engine.kit.client import PATIENCE
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.tokens import token
 
 
@@ -72,7 +73,7 @@ async def following(
     """Follow a stream; with `user` a token of that user is sent in the `Authorization` header."""
     authorization = {"Authorization": f"Bearer {token(user)}"} if user is not None else {}
     async with (
-        httpx.AsyncClient(base_url=address, trust_env=False, timeout=httpx.Timeout(PATIENCE, read=None)) as http,
+        http_client(address, timeout=httpx.Timeout(PATIENCE, read=None)) as http,
         http.stream(
             "GET", f"/api/streams/{name}/events", headers=authorization | (headers or {}), params=query
         ) as answer,

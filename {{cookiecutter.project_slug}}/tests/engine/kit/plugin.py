@@ -38,6 +38,7 @@ from tests.engine.kit import warm
 from tests.engine.kit.client import Client, connected
 from tests.engine.kit.commands import Commands
 from tests.engine.kit.fixture_types import Broker, Connect, Number, StartService
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.postgres import Address, Cluster, Database
 from tests.engine.kit.programs import require
 from tests.engine.kit.running import Service, free_port
@@ -209,7 +210,7 @@ async def connect() -> AsyncIterator[Connect]:
 @pytest.fixture
 async def http(service: Service) -> AsyncIterator[httpx.AsyncClient]:
     """HTTP requests to the service."""
-    async with httpx.AsyncClient(base_url=service.http, trust_env=False) as client:
+    async with http_client(service.http) as client:
         yield client
 
 

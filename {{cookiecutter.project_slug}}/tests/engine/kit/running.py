@@ -15,6 +15,7 @@ import psutil
 
 from tests.engine.kit import schemas, warm
 from tests.engine.kit.commands import SECRET_KEY, plain_environment
+from tests.engine.kit.http_client import http_request
 from tests.engine.kit.postgres import Database
 from tests.engine.kit.waiting import wait_until
 
@@ -96,7 +97,7 @@ class Service:
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         """A blocking GET; inside a test's event loop use the fixture `http`."""
-        return httpx.get(self.http + path, trust_env=False, timeout=5, **options)
+        return http_request("GET", self.http + path, timeout=5, **options)
 
     def log(self) -> str:
         """Everything the processes of this service have written."""

@@ -7,20 +7,23 @@ import multiprocessing
 import os
 import runpy
 import sys
+import threading
 import warnings
 from functools import cache
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from types import ModuleType
-from unittest import mock
 
 # Not prometheus_client, which asks the environment how to count when it is imported.
 LIBRARIES = [
     "alembic.command",
-    "fastapi",
+    "fastapi.staticfiles",
+    "fastapi_offline",
     "gunicorn.app.base",
     "jwt",
+    "psycopg",
+    "pydantic.v1",
     "pydantic_settings",
     "sqlalchemy.ext.asyncio",
     "sqlalchemy.dialects.postgresql.psycopg",
@@ -30,6 +33,7 @@ LIBRARIES = [
     "valkey.asyncio",
     "websockets",
 ]
+_starting = threading.Lock()
 
 
 class WarmProcess:
@@ -49,6 +53,9 @@ class WarmProcess:
 
     def terminate(self) -> None:
         self._process.terminate()
+
+    def kill(self) -> None:
+        self._process.kill()
 
     def wait(self, timeout: float) -> int:
         """Raises: TimeoutError."""
@@ -71,25 +78,47 @@ def prepare() -> None:
     forkserver.ensure_running()
 
 
-def start(module: str, *arguments: str, environment: dict[str, str], directory: Path, output: Path) -> WarmProcess:
-    """Run `python -m module arguments` in `directory`, with this environment, its output going to a file."""
-    process = _context().Process(target=_run, args=(module, arguments, environment, directory, output))
-    with mock.patch.dict(
-        sys.modules, {"__main__": ModuleType("__main__")}
-    ):  # a fork need not import what runs the tests
-        process.start()
+def start(
+    module: str,
+    *arguments: str,
+    environment: dict[str, str],
+    directory: Path,
+    output: Path,
+    errors: Path | None = None,
+) -> WarmProcess:
+    """Run `python -m module arguments` in `directory`, with this environment.
+
+    What it writes goes to the file `output`; what it writes to its standard error, to `errors` where that is given.
+    """
+    process = _context().Process(target=_run, args=(module, arguments, environment, directory, output, errors))
+    with _starting:
+        tests, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")  # a fork need not import them
+        try:
+            process.start()
+        finally:
+            sys.modules["__main__"] = tests
     return WarmProcess(process)
 
 
-def _run(module: str, arguments: tuple[str, ...], environment: dict[str, str], directory: Path, output: Path) -> None:
+def _run(
+    module: str,
+    arguments: tuple[str, ...],
+    environment: dict[str, str],
+    directory: Path,
+    output: Path,
+    errors: Path | None,
+) -> None:
     os.chdir(directory)
     os.environ.clear()
     os.environ.update(environment)
-    stream = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    os.dup2(stream, 1)
-    os.dup2(stream, 2)
+    os.dup2(_written(output), 1)
+    os.dup2(_written(errors) if errors else 1, 2)
     sys.path[:0] = environment["PYTHONPATH"].split(os.pathsep)
     sys.argv = [module, *arguments]
     warnings.simplefilter("error")  # as in the tests themselves
     warnings.simplefilter("ignore", ResourceWarning)  # uvloop's, while it closes: where one is raised, it does not end
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _written(file: Path) -> int:
+    return os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from service.engine.foundation.settings import Settings
 from tests.engine.kit.client import Client, connected, refused
 from tests.engine.kit.commands import SECRET_KEY
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.postgres import Address
 from tests.engine.kit.raw import BINARY, CLOSE, HOST, PING, TEXT, RawClient, frame
 from tests.engine.kit.running import Service
@@ -97,7 +98,7 @@ def ask(method: str, path: str, **options: Any) -> Attack:
     """An HTTP request; the outcome is status and code of the problem."""
 
     async def attack(service: Service) -> Any:
-        async with httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+        async with http_client(service.http) as http:
             answer = await http.request(method, path, **options)
         problem = answer.json()
         assert set(problem) == {"type", "code", "message"}, problem
@@ -218,7 +219,7 @@ async def bad_in_a_row(service: Service) -> int:
 
 
 async def replay_of_a_ticket(service: Service) -> Any:
-    async with httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+    async with http_client(service.http) as http:
         ticket = (await http.post("/api/tickets", headers=bearer(secret()))).json()["ticket"]
     SECRETS.add(ticket)
     async with connected(service.ws, PATH, ticket=ticket) as client:
@@ -230,7 +231,7 @@ async def tokens_in_the_place_of_names(service: Service) -> list[str]:
     """The outcome is what is said of it; a token must not be repeated."""
     async with connected(service.ws, ENTRIES, token=secret()) as client:
         said = [json.dumps(await client.ask({"type": SIGNED})), json.dumps(await enter(client, "x", **{SIGNED: 1}))]
-    async with httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+    async with http_client(service.http) as http:
         headers = bearer(secret(scope="letters:write"))
         said.append((await http.post(LETTERS, json={"user_id": 1, "data": {}, SIGNED: 1}, headers=headers)).text)
     assert not [answer for answer in said if SIGNED in answer]
@@ -588,7 +589,7 @@ async def be_attacked(service: Service) -> Aftermath:
         await witness.lives()
         serves = (await enter(witness, "still here"))["type"] == "entry_created"
     stored = await hostile_texts(service)
-    async with httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+    async with http_client(service.http) as http:
         public = [
             "/healthz",
             "/readyz",
@@ -628,7 +629,7 @@ async def be_attacked(service: Service) -> Aftermath:
 
 
 async def post_letter(service: Service, user: int, data: dict[str, Any]) -> None:
-    async with httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+    async with http_client(service.http) as http:
         headers = bearer(secret(1, scope="letters:write"))
         answer = await http.post(LETTERS, json={"user_id": user, "data": data}, headers=headers)
     assert answer.status_code == 201, answer.text
@@ -641,7 +642,7 @@ async def hostile_texts(service: Service) -> dict[str, list[str]]:
         connected(service.ws, path, token=secret(WRITER)) as writer,
         connected(service.ws, path, token=secret(READER)) as reader,
         connected(service.ws, PATH, token=secret(READER)) as notified,
-        httpx.AsyncClient(base_url=service.http, trust_env=False) as http,
+        http_client(service.http) as http,
     ):
         for number, text in enumerate(HOSTILE_TEXTS):
             await enter(writer, text, client_id=f"{text[:100]}{number}")

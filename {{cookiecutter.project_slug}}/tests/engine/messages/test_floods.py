@@ -3,10 +3,10 @@
 import asyncio
 import time
 
-import httpx
 import psutil
 import pytest
 
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.raw import PING, RawClient, frame
 from tests.engine.kit.running import Service
 from tests.engine.kit.tokens import token
@@ -42,7 +42,7 @@ async def test_who_sends_without_pause_leaves_others_their_turn(strict: Service,
 
         flooding = asyncio.create_task(send_for_ever(client, FLOODS[flood]))
         took = []
-        async with httpx.AsyncClient(base_url=strict.http, trust_env=False, timeout=30) as visitor:
+        async with http_client(strict.http, timeout=30) as visitor:
             for _ in range(7):
                 started = time.monotonic()
                 assert (await visitor.get("/healthz")).status_code == 200

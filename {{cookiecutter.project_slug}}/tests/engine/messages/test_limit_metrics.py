@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-import httpx
 import pytest
 
 from tests.engine.kit.client import connected, refused
 from tests.engine.kit.fixture_types import Connect, StartService
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.raw import RawClient
 from tests.engine.kit.running import Service
 from tests.engine.kit.tokens import token
@@ -142,7 +142,7 @@ async def witness(service: Service, connect: Connect) -> AsyncIterator[None]:
 async def test_a_limit_is_counted_under_its_name_and_harms_nobody_else(
     service: Service, go_too_far: Callable[[Service], Awaitable[None]], metrics: list[str]
 ) -> None:
-    async with httpx.AsyncClient(base_url=service.http, trust_env=False, headers={"Connection": "close"}) as http:
+    async with http_client(service.http, headers={"Connection": "close"}) as http:
 
         async def counts() -> list[float]:
             samples = [line.rsplit(" ", 1) for line in (await http.get("/metrics")).text.splitlines()]

@@ -3,12 +3,12 @@
 import asyncio
 from typing import Any
 
-import httpx
 import pytest
 
 from service.engine.foundation.project import read_project
 from tests.engine.kit.client import refused
 from tests.engine.kit.fixture_types import Connect, StartService
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.running import Service
 from tests.engine.kit.tokens import bearer, token
 from tests.engine.kit.waiting import eventually
@@ -74,7 +74,7 @@ async def test_a_bug_in_a_handshake_is_reported_once_with_its_connection(
 async def test_a_bug_in_a_request_is_reported_once_with_its_user(
     service: Service, receiver: Receiver, known: int
 ) -> None:
-    async with httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+    async with http_client(service.http) as http:
         answer = await http.get("/api/rooms/1/entries", headers=bearer(7) | {"traceparent": "break-after"})
     assert answer.status_code == 200, "it broke when it was answered"
     (error,) = await reported(service, receiver, known)
@@ -107,7 +107,7 @@ async def test_problems_are_no_errors(
 async def test_nothing_secret_is_sent(service: Service, receiver: Receiver, known: int, connect: Connect) -> None:
     good, ticket = token(101), "n0-ticket-that-was-ever-issued-but-as-l0ng-1"
     secret = {"token": good, "ticket": ticket}
-    async with httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+    async with http_client(service.http) as http:
         for place in ({"params": secret}, {"headers": bearer(101)}):
             assert (await http.get("/api/bug", **place)).status_code == 500  # type: ignore[arg-type]
     client = await connect(service, "/ws/bug", **secret)

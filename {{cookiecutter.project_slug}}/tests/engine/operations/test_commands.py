@@ -62,7 +62,7 @@ def test_a_refused_lifetime_says_what_it_has_to_be(commands: Commands, seconds: 
 
 
 async def test_a_printed_token_opens_a_connection(commands: Commands, service: Service) -> None:
-    printed = commands.run("token", "--user", "7", SECRET_KEY=SECRET_KEY)
+    printed = commands.run_cold("token", "--user", "7", SECRET_KEY=SECRET_KEY)
     assert (printed.returncode, printed.stderr) == (0, "")
     assert len(printed.stdout.split()) == 1
     async with connected(service.ws, "/ws/letters", token=printed.stdout.strip()) as client:
@@ -109,7 +109,7 @@ def test_migrating_in_several_processes_at_once_is_safe(commands: Commands, post
 def test_migrating_again_keeps_what_is_stored(commands: Commands, postgres: Address) -> None:
     database = postgres.create_database()
     database.execute("insert into streams (name, last_seq) values ('kept', 7)")
-    assert commands.run("migrate", DATABASE_URL=database.url, SECRET_KEY=SECRET_KEY).returncode == 0
+    assert commands.run_cold("migrate", DATABASE_URL=database.url, SECRET_KEY=SECRET_KEY).returncode == 0
     assert database.rows("select name, last_seq from streams") == [("kept", 7)]
 
 

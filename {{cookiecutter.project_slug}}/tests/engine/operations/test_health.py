@@ -7,6 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.engine.kit.fixture_types import Connect, StartService
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.running import Service
 from tests.engine.kit.tokens import token
 from tests.engine.kit.waiting import eventually
@@ -84,7 +85,7 @@ async def test_metrics_of_several_workers_are_one(shared_service: StartService, 
 
 async def whatever_worker_answers(service: Service, metric: str, value: float) -> bool:
     """Whether a metric has this value: every request makes a connection of its own."""
-    async with httpx.AsyncClient(base_url=service.http, trust_env=False, headers={"Connection": "close"}) as http:
+    async with http_client(service.http, headers={"Connection": "close"}) as http:
         answers = [await http.get("/metrics") for _ in range(6)]
     return all(samples(answer.text).get(metric) == value for answer in answers)
 

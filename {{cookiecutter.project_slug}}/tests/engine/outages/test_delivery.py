@@ -6,11 +6,10 @@ import re
 import signal
 from collections.abc import Callable
 
-import httpx
-
 from tests.engine import delivery
 from tests.engine.kit.client import connected
 from tests.engine.kit.fixture_types import Broker, StartService
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.postgres import Address, Cluster, Database
 from tests.engine.kit.running import Service
 from tests.engine.kit.waiting import eventually
@@ -79,7 +78,7 @@ async def test_clients_that_return_at_once_share_their_queries(
             return len(await client.receive_until("caught_up"))
 
     assert set(await asyncio.gather(*map(returns, range(clients)))) == {11}
-    async with httpx.AsyncClient(base_url=fresh.http, trust_env=False) as http:
+    async with http_client(fresh.http) as http:
 
         async def queries() -> float:
             counted = re.search(r"^hub_history_queries_total (\S+)", (await http.get("/metrics")).text, re.MULTILINE)

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.engine.kit.client import Client
 from tests.engine.kit.fixture_types import Connect
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.postgres import Cluster
 from tests.engine.kit.running import Service
 from tests.engine.kit.tokens import bearer
@@ -41,7 +41,7 @@ async def test_a_service_starts_without_its_database_and_recovers_by_itself(clus
     cluster.stop()
     service = Service(database, ready=False)
     try:
-        async with httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+        async with http_client(service.http) as http:
             assert (await http.get("/healthz")).status_code == 200
             unready = await http.get("/readyz")
             assert unready.status_code == 503
@@ -77,7 +77,7 @@ async def test_while_the_database_is_away_writers_are_told_and_nobody_is_cut(
     }
     assert "client_id" not in await enter(writer, "during")
     assert (await reader.ask({"type": "ack", "seq": 1}))["code"] == "unavailable"
-    async with httpx.AsyncClient(base_url=outlasting.http, trust_env=False) as http:
+    async with http_client(outlasting.http) as http:
         assert (await http.get("/healthz")).status_code == 200
         assert (await http.get("/readyz", timeout=3)).status_code == 503
         answer = await http.get(f"/api/rooms/{room}/entries", headers=bearer(1), timeout=10)

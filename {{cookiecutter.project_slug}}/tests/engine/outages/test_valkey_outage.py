@@ -12,6 +12,7 @@ from service.engine.foundation.metrics import Metrics
 from tests.engine.delivery import PROMISED
 from tests.engine.kit.client import Client, Message
 from tests.engine.kit.fixture_types import Connect
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.postgres import Address
 from tests.engine.kit.running import Service
 from tests.engine.kit.tokens import bearer, token
@@ -106,7 +107,7 @@ async def test_while_valkey_is_away_everything_is_stored_and_after_its_return_de
         for _ in range(2):
             valkey_that_fails.stop()
             await asyncio.gather(*(writer.write(50) for writer in writers))
-            async with httpx.AsyncClient(base_url=services[0].http, trust_env=False) as http:
+            async with http_client(services[0].http) as http:
                 body = {"user_id": user, "data": {"n": 1}}
                 assert (await http.post("/api/letters", json=body, headers=OPERATOR)).status_code == 201
                 assert (await http.get("/healthz")).status_code == 200
@@ -184,7 +185,7 @@ async def test_a_user_can_be_thrown_out_while_valkey_is_away(
     """More slowly: the other process looks into the table by itself."""
     secret = token(user, iat=1)
     clients = await asyncio.gather(*(connect(service, "/ws/letters", token=secret) for service in services))
-    async with httpx.AsyncClient(base_url=services[0].http, trust_env=False) as http:
+    async with http_client(services[0].http) as http:
         assert (await http.post(f"/api/users/{user}/disconnect", headers=OPERATOR)).status_code == 204
     for closed in await asyncio.gather(*(client.closed(PROMISED) for client in clients)):
         assert closed == (1008, "revoked")

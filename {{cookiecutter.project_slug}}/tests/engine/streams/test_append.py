@@ -8,6 +8,7 @@ import pytest
 
 from tests.engine.kit.client import Client
 from tests.engine.kit.fixture_types import Broker, Connect, Number, StartService
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.running import Service
 from tests.engine.kit.tokens import bearer, token
 
@@ -113,7 +114,7 @@ async def test_many_transactions_at_once_leave_no_gap(
     service: Service, twin: Service, connect: Connect, http: httpx.AsyncClient, club: int
 ) -> None:
     listeners = [await member(connect, where, club) for where in (service, twin)]
-    async with httpx.AsyncClient(base_url=twin.http, trust_env=False) as there:
+    async with http_client(twin.http) as there:
         buying = [
             buy(where, club, str(number), fails=number % 3 == 0) for number in range(30) for where in (http, there)
         ]

@@ -9,6 +9,7 @@ import pytest
 from tests.engine.kit.client import Refusal, connected, refused
 from tests.engine.kit.event_source import following
 from tests.engine.kit.fixture_types import Connect, Number, StartService
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.postgres import Address
 from tests.engine.kit.running import Service
 from tests.engine.kit.tokens import bearer, token
@@ -46,7 +47,7 @@ async def many_streams(service: Service, stream: str, token: str) -> Answer:
 
 
 async def history(service: Service, stream: str, token: str) -> Answer:
-    async with httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+    async with http_client(service.http) as http:
         answer = await http.get(f"/api/streams/{stream}", headers={"Authorization": f"Bearer {token}"})
         return answer.status_code, answer.json().get("code", "events")
 

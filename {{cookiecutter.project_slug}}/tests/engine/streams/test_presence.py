@@ -10,6 +10,7 @@ import pytest
 
 from tests.engine.kit.client import Client, Message
 from tests.engine.kit.fixture_types import Broker, Connect, Number, StartService
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.running import Service
 from tests.engine.kit.tokens import bearer, token
 
@@ -63,7 +64,7 @@ def went(stream: str, user: int) -> Message:
 
 
 async def listed(service: Service, stream: str) -> Any:
-    async with httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+    async with http_client(service.http) as http:
         answer = await http.get(f"/api/streams/{stream}/presence", headers=bearer(1))
         assert answer.status_code == 200, answer.text
         return answer.json()

@@ -11,6 +11,7 @@ from tests.engine.http.wire import handshake, opened, request
 from tests.engine.kit.client import Client
 from tests.engine.kit.event_source import following
 from tests.engine.kit.fixture_types import Broker, Connect, Number, StartService
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.running import HOST, Service
 from tests.engine.kit.tokens import bearer, token
 from tests.engine.kit.waiting import eventually
@@ -186,7 +187,7 @@ async def test_a_reader_that_stalls_is_let_go_and_holds_up_nobody(start_service:
     service = start_service(MAX_OUTBOX_BYTES="200000", SEND_TIMEOUT="1")
     name = f"letters/{user}"
     async with (
-        httpx.AsyncClient(base_url=service.http, trust_env=False) as http,
+        http_client(service.http) as http,
         following(service.http, name, user=user) as reading,
     ):
         await reading.receive()
@@ -206,7 +207,7 @@ async def test_a_reader_that_stalls_is_let_go_and_holds_up_nobody(start_service:
 
 
 async def test_head_is_answered_without_following(service: Service, room: int, user: int) -> None:
-    async with httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+    async with http_client(service.http) as http:
         answer = await http.head(f"/api/streams/rooms/{room}/events", headers=bearer(user))
         assert (answer.status_code, answer.content) == (200, b"")
 
@@ -243,7 +244,7 @@ async def test_a_client_of_http_1_0_gets_no_chunks_and_its_end_is_the_connection
 ) -> None:
     service = start_service(DRAIN_SECONDS="0")
     name = f"letters/{user}"
-    async with opened(service) as wire, httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+    async with opened(service) as wire, http_client(service.http) as http:
         await wire.send(asking(name, user, version="1.0"))
         head = await wire.until(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200")

@@ -5,11 +5,11 @@ import json
 import re
 from collections.abc import Callable
 
-import httpx
 import pytest
 import valkey
 
 from tests.engine.kit.fixture_types import Broker, Connect, StartService
+from tests.engine.kit.http_client import http_client
 from tests.engine.kit.running import Service
 from tests.engine.kit.waiting import eventually
 from tests.engine.rooms import enter
@@ -33,7 +33,7 @@ def publish(service: Service, broker: Broker, topic: str, payload: str) -> None:
 
 
 async def counted(service: Service, metric: str) -> float:
-    async with httpx.AsyncClient(base_url=service.http, trust_env=False) as http:
+    async with http_client(service.http) as http:
         found = re.search(rf"^{metric} (\S+)", (await http.get("/metrics")).text, re.MULTILINE)
     return float(found[1]) if found else 0
 
