@@ -51,7 +51,7 @@ benchmarks: setup ## measure the service beside its peers, twenty minutes of two
 lock: setup ## pin the newest versions that both pyproject.toml allow
 	@$(bin)/python -m tests.bakery build
 	@$(MAKE) --no-print-directory -C build/live-service --assume-old setup lock bin='$(abspath $(bin))'
-	@for room in service tests loadtests infra; do cp build/live-service/$$room/requirements.txt '$(project)'/$$room/; done
+	@for room in service tests loadtests infra; do cp build/live-service/$$room/*requirements.txt '$(project)'/$$room/; done
 	@$(compile) --upgrade --group dev --constraint '$(project)/tests/requirements.txt' --output-file tests/requirements.txt
 	@$(compile) --upgrade --group checkov --output-file tests/checkov.txt
 	@$(compile) --group demo --constraint tests/requirements.txt --output-file requirements.txt

@@ -14,7 +14,10 @@ from tests.bakery import ROOT, bake
 from tests.files import PICTURES, assert_valid, tree
 
 CODE = {".py", ".tf", ".js", ".html", ".css"}
-ROOMS = ["service", "tests", "loadtests", "infra"]
+PINS = [
+    *(f"{room}/requirements.txt" for room in ("service", "tests", "loadtests", "infra")),
+    "service/run-requirements.txt",
+]
 TOP_LEVEL = {
     *{"service", "infra", "tests", "loadtests", ".github", "pyproject.toml", "Dockerfile"},
     *{"compose.yaml", "Makefile", "README.md", "AGENTS.md", ".env.example", "docs"},
@@ -27,9 +30,8 @@ def texts(directory: Path) -> dict[str, str]:
     return {name: content.decode() for name, content in files.items() if Path(name).suffix not in PICTURES}
 
 
-def pins(project: Path, room: str) -> dict[str, str]:
-    requirements = (project / room / "requirements.txt").read_text()
-    return dict(re.findall(r"^([a-z0-9-]+)==([^ ;]+)", requirements, re.MULTILINE))
+def pins(project: Path, file: str) -> dict[str, str]:
+    return dict(re.findall(r"^([a-z0-9-]+)==([^ ;]+)", (project / file).read_text(), re.MULTILINE))
 
 
 def test_the_top_level_is_as_promised(project: Path) -> None:
@@ -74,36 +76,38 @@ def test_nothing_tells_where_it_was_made(template: Path) -> None:
     assert [name for name, text in texts(template).items() if traces.search(text)] == []
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_requirements_are_pins_and_hashes_without_any_address(project: Path, room: str) -> None:
+@pytest.mark.parametrize("file", PINS)
+def test_requirements_are_pins_and_hashes_without_any_address(project: Path, file: str) -> None:
     allowed = re.compile(r"[a-z0-9-]+==[^ ;]+( ; .+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?")
-    lines = (project / room / "requirements.txt").read_text().splitlines()
+    lines = (project / file).read_text().splitlines()
     assert [line for line in lines if not allowed.fullmatch(line)] == []
 
 
 def test_the_rooms_share_their_pins(project: Path) -> None:
-    assert pins(project, "service").items() <= pins(project, "tests").items()
-    assert pins(project, "loadtests").items() <= pins(project, "tests").items()
-    assert pins(project, "infra").items() <= pins(project, "tests").items()
+    everything = pins(project, "tests/requirements.txt")
+    assert all(pins(project, file).items() <= everything.items() for file in PINS)
 
 
 def test_the_pins_are_what_pyproject_asks_for(project: Path) -> None:
     metadata = tomllib.loads((project / "pyproject.toml").read_text())
     groups = metadata["dependency-groups"]
     asked = {
-        "service": metadata["project"]["dependencies"],
-        "tests": [*metadata["project"]["dependencies"], *(line for line in groups["dev"] if isinstance(line, str))],
-        "loadtests": groups["loadtest"],
-        "infra": groups["deploy"],
+        "service/requirements.txt": metadata["project"]["dependencies"],
+        "service/run-requirements.txt": [*metadata["project"]["dependencies"], *groups["run"]],
+        "tests/requirements.txt": [
+            *metadata["project"]["dependencies"],
+            *(line for line in groups["dev"] if isinstance(line, str)),
+        ],
+        "loadtests/requirements.txt": groups["loadtest"],
+        "infra/requirements.txt": groups["deploy"],
     }
-    for room, lines in asked.items():
-        pinned = pins(project, room)
+    assert asked.keys() == set(PINS)
+    for file, lines in asked.items():
+        pinned = pins(project, file)
         for requirement in map(Requirement, lines):
             version = pinned.get(canonicalize_name(requirement.name))
-            assert version, f"{requirement.name} is not pinned for {room}: make lock"
-            assert requirement.specifier.contains(version), (
-                f"{requirement} is pinned to {version} for {room}: make lock"
-            )
+            assert version, f"{requirement.name} is not pinned in {file}: make lock"
+            assert requirement.specifier.contains(version), f"{requirement} is pinned to {version} in {file}: make lock"
 
 
 @pytest.mark.parametrize(

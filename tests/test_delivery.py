@@ -108,8 +108,8 @@ def test_every_package_that_is_pinned_is_locked_anew_each_week(house: Path, temp
     recipes = (house / "Makefile").read_text() + (template / PROJECT_DIRECTORY / "Makefile").read_text()
     locked = set(re.findall(r"--output-file (\S+)", recipes))
     pinned = {
-        str(path.relative_to(house)).removeprefix(f"{PROJECT_DIRECTORY}/") for path in house.rglob("requirements.txt")
+        str(path.relative_to(house)).removeprefix(f"{PROJECT_DIRECTORY}/") for path in house.rglob("*requirements.txt")
     }
     assert pinned <= locked
-    for path in house.rglob("requirements.txt"):
+    for path in house.rglob("*requirements.txt"):
         assert not re.search(r"https?://|--index-url|--extra-index", path.read_text()), path

@@ -108,7 +108,12 @@ def test_a_fresh_project_passes_its_own_checks_on_the_oldest_python(
     template: Path, place: Path, record_property: Callable[[str, object], None]
 ) -> None:
     project = bake(template, place)
-    make(project, "setup", f"PYTHON={interpreter(OLDEST)}")
+    python, port, log = interpreter(OLDEST), free_port(), place / "run.log"
+    with running(project, "run", log, PORT=str(port), PYTHON=python) as served:
+        wait_for("Listening at", log, served)
+        make(project, "setup", f"PYTHON={python}")  # adds what tests need to what runs
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/docs", timeout=30) as page:
+            assert page.status == 200
     make(project, "lint")
     record_missing(make(project, "test") + make(project, "test-engine"), record_property)
 

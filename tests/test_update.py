@@ -46,7 +46,9 @@ def is_the_teams(name: str) -> bool:
     """Yours and ours: what lies in a folder called `engine/` is ours, other code is the team's. Pins are made."""
     room, _, rest = name.partition("/")
     if room in {"service", "tests", "loadtests"}:
-        return bool(rest) and not rest.startswith("engine/") and rest not in {"engine", "requirements.txt"}
+        return (
+            bool(rest) and not rest.startswith("engine/") and rest != "engine" and not rest.endswith("requirements.txt")
+        )
     return any(fnmatch(name, pattern) for pattern in MINE)
 
 
