@@ -121,7 +121,7 @@ def test_caches_in_a_work_tree_do_not_stop_the_generation(template: Path, tmp_pa
     assert (bake(used, tmp_path) / cache).read_bytes() == file.read_bytes()
 
 
-@pytest.mark.parametrize("file", ["README.md", ".env.example"])
+@pytest.mark.parametrize("file", ["docs/settings.md", ".env.example"])
 def test_every_setting_of_the_engine_is_listed(project: Path, file: str) -> None:
     code = (project / "service" / "engine" / "foundation" / "settings.py").read_text()
     fields = re.findall(
