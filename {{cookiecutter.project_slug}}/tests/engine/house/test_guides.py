@@ -23,9 +23,9 @@ from tests.engine.kit.tokens import token
 
 DOCS = PROJECT / "docs"
 OURS = (
-    *("a-stream-of-your-own", "add-an-endpoint", "commands", "delivery", "deploy", "faq", "javascript-client", "layout"),
-    *("load-tests", "operations", "protocol", "recipes", "replace-the-example", "scaling", "security", "settings"),
-    "update",
+    *("a-stream-of-your-own", "add-an-endpoint", "commands", "delivery", "deploy", "faq", "javascript-client"),
+    *("layout", "load-tests", "operations", "protocol", "recipes", "replace-the-example", "scaling", "security"),
+    *("settings", "update"),
 )
 GUIDES = [page for name in OURS if (page := DOCS / f"{name}.md").exists()]
 ALWAYS_THERE = {"/ws/ping", "/ws/echo", "/ws/json"}
