@@ -1,14 +1,13 @@
 """One right for all ways: what each answers to who may read, who may not, and what cannot be told."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import httpx
 import pytest
 
 from tests.engine.kit.client import Refusal, connected, refused
 from tests.engine.kit.event_source import following
-from tests.engine.kit.fixture_types import Connect, Number, StartService
+from tests.engine.kit.fixture_types import Number, StartService
 from tests.engine.kit.http_client import http_client
 from tests.engine.kit.postgres import Address
 from tests.engine.kit.running import Service
@@ -102,31 +101,3 @@ async def test_when_the_database_cannot_tell(start_service: StartService, postgr
     server.rows("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", service.database.name)
     await eventually(lambda: service.get("/readyz").status_code == 503, "it is away")
     assert await answers(service, f"clubs/{club}", token(7)) == ANSWERS["unavailable"]
-
-
-async def test_fifty_connections_with_a_hundred_streams_each_outlive_a_process(
-    service: Service, start_service: StartService, connect: Connect, number: Number
-) -> None:
-    """To a process that knows nothing of them: queries for what was missed are as many as streams that missed it."""
-    rooms = [number() for _ in range(100)]
-    for room in rooms[:10]:
-        writer = await connect(service, f"/ws/rooms/{room}", user=1)
-        for body in ("one", "two"):
-            await writer.ask({"type": "new_entry", "body": body})
-    fresh = start_service(database=service.database)
-    clients = [await connect(fresh, "/ws/streams", user=number()) for _ in range(50)]
-    for client in clients:
-        for room in rooms:
-            await client.send({"type": "subscribe", "stream": f"rooms/{room}", "after": 1})
-    for client in clients:
-        messages: list[dict[str, Any]] = []
-        while sum(message["type"] == "subscribed" for message in messages) < len(rooms):
-            messages.append(await client.receive(30))
-        entries = sorted((each["stream"], each["seq"]) for each in messages if each["type"] == "entry")
-        assert entries == sorted((f"rooms/{room}", 2) for room in rooms[:10])
-
-    def queries() -> float:
-        lines = fresh.get("/metrics").text.splitlines()
-        return next(float(line.split()[1]) for line in lines if line.startswith("hub_history_queries_total "))
-
-    assert 0 < queries() <= 10
