@@ -158,7 +158,7 @@ def test_a_newer_token_renews_a_connection_and_an_expired_one_is_asked_for(
     page = demo(service)
     renewed, expired = User(page, 1), User(page, 2)
     renewed.wait_for_state("live")
-    renewed.use_token(token(users[0]))
+    renewed.use_token(token(users[0], ttl=7200))
     renewed.wait_for_frame("authenticated")
     expired.wait_for_state("live")
     expired.use_token(token(users[1], ttl=2))
