@@ -153,22 +153,22 @@ def test_where_no_socket_gets_through_it_goes_on_by_server_sent_events(
 
 
 def test_a_newer_token_renews_a_connection_and_an_expired_one_is_asked_for(
-    service: Service, demo: Demo, users: tuple[int, int]
+    service: Service, demo: Demo, number: Number
 ) -> None:
-    page = demo(service)
+    page, (one, two) = demo(service), (number(), number())
     renewed, expired = User(page, 1), User(page, 2)
+    renewed.use_token(token(one, ttl=8))
     renewed.wait_for_state("live")
-    renewed.use_token(token(users[0], ttl=7200))
+    renewed.use_token(token(one))
     renewed.wait_for_frame("authenticated")
-    expired.wait_for_state("live")
-    expired.use_token(token(users[1], ttl=2))
+    expired.use_token(token(two, ttl=2))
     expired.wait_for_state("closed")
     assert expired.root.get_by_role("status").inner_text() == "Closed (token expired)"
     renewed.write("still here")
     renewed.wait_for_comments("You still here")
-    assert renewed.wire.count('"subscribed"') == 1, "it is the same connection"
+    assert renewed.wire.count('"subscribed"') == 2, "of two users: it is the same connection"
     assert "eyJ" not in renewed.wire.replace("eyJ…", "")
-    expired.use_token(token(users[1]))
+    expired.use_token(token(two))
     expired.wait_for_state("live")
 
 
