@@ -50,6 +50,9 @@ def test_the_steps_of_ci_pass_on_a_fresh_project(project: Path, tmp_path: Path, 
         "PATH": f"{programs}:{os.environ['PATH']}",
         "TF_CLI_CONFIG_FILE": str(terraform_config(tmp_path)),
         "HOME": str(tmp_path),
+        # What the project would install is what these tests run with; the linter knows it, where it has run.
+        "MAKEFLAGS": f"--assume-old=setup bin={TOOLS}",
+        "MYPY_CACHE_DIR": str(ROOT / ".mypy_cache" / "project"),
     }
     for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "first"]):
         subprocess.run(["git", *IDENTITY, *command], cwd=repository, check=True, env=environment)
