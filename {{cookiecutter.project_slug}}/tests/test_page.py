@@ -295,6 +295,24 @@ def test_it_fits_a_phone_and_a_tablet(service: Service, demo: Demo) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_a_phone_shows_both_users_at_once(
+    service: Service, pages: Pages, users: tuple[int, int], number: Number
+) -> None:
+    page = pages.open(service, f"/#post={number()}&post={number()}&token={token(users[0])}&token={token(users[1])}")
+    User(page, 2).wait_for_state("live")
+    page.set_viewport_size({"width": 390, "height": 664})  # what a browser leaves of 844
+    for number in (1, 2):
+        User(page, number).root.get_by_role("button", name="Send", exact=True).wait_for()
+        field = User(page, number).root.get_by_label("Comment", exact=True).bounding_box()
+        assert field
+        assert field["y"] + field["height"] <= 664
+    assert not User(page, 1).root.get_by_label("Notifications").is_visible()
+    User(page, 1).root.get_by_text("More", exact=True).click()
+    User(page, 1).root.get_by_label("Notifications").wait_for()
+    page.set_viewport_size({"width": 1280, "height": 720})
+    User(page, 2).root.get_by_label("Notifications").wait_for()
+
+
 @pytest.mark.needs("npm")
 def test_nothing_stands_in_the_way_of_a_screen_reader_in_light_or_dark(
     service: Service, demo: Demo, tmp_path_factory: pytest.TempPathFactory

@@ -6,6 +6,8 @@ import { People } from "/people.js";
 import { keep, tokensToTry, userOf } from "/tokens.js";
 
 const MOST_FRAMES = 200;
+/** Where both users have room for everything; on a phone, both are in sight and the rest is folded. */
+const wide = matchMedia("(min-width: 48rem)");
 /** Milliseconds from one sign of typing to the next. */
 const TYPING_EVERY = 2000;
 const WORDS = {
@@ -60,7 +62,8 @@ class User {
     this.number = number;
     this.root = fragment.querySelector("section");
     this.other = null;
-    this.find("details").open = matchMedia("(min-width: 48rem)").matches;
+    for (const details of this.root.querySelectorAll("details")) details.open = wide.matches;
+    wide.addEventListener("change", () => (this.find(".more").open = wide.matches));
     this.find(".command").textContent = `.venv/bin/python -m service token --user ${number} --scope notifications:write`;
     this.find(".token").addEventListener("submit", (event) => this.#change(event));
     this.find(".write").addEventListener("submit", (event) => this.#write(event));
