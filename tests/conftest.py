@@ -27,23 +27,24 @@ INSTALL = {
     "terraform": "see https://developer.hashicorp.com/terraform/install",
 }
 
-# What takes minutes, much of them waiting, starts first; the rest fills the gaps.
+# What takes minutes starts first; the rest fills the gaps.
 LONGEST = [
-    *("test_project.py", "test_cloud.py", "test_workflows.py", "test_timing.py", "test_deploy.py", "test_image.py"),
-    *("test_production.py", "test_secrets.py", "test_applying.py", "test_publishing.py", "test_locks.py"),
-    *("test_infra.py", "test_guides.py", "test_recipes.py", "test_update.py"),
+    *("test_project.py", "test_cloud.py", "test_demo.py", "test_workflows.py", "test_timing.py", "test_deploy.py"),
+    *("test_image.py", "test_production.py", "test_secrets.py", "test_applying.py", "test_publishing.py"),
+    *("test_locks.py", "test_infra.py", "test_guides.py", "test_recipes.py", "test_update.py"),
 ]
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # projects that tests share stay as they were baked
     config.addinivalue_line("markers", "needs(program): the test runs only where this program is installed")
 
 
 class ByFile(LoadFileScheduling):
-    """Tests of a file share something costly, and run one after the other; lives of clouds and whole projects wait."""
+    """Tests of a file share something costly, and run one after the other; lives of clouds wait, and demos download."""
 
     def _split_scope(self, nodeid: str) -> str:
-        is_alone = "test_the_life_of_an_environment" in nodeid or "test_project.py" in nodeid
+        is_alone = "test_the_life_of_an_environment" in nodeid or "test_demo.py" in nodeid
         return nodeid if is_alone else super()._split_scope(nodeid)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.cloud import ACCOUNT, REGION, Cloud, simulated_cloud
+from tests.making import free_port
 from tests.test_cloud import PROJECT, deployment
-from tests.test_project import free_port
 
 NAME = f"{PROJECT}-staging"
 REPOSITORY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{PROJECT}"

@@ -16,9 +16,9 @@ from urllib.parse import parse_qs
 import pytest
 
 from tests.cloud import Cloud
+from tests.making import free_port, wait_for
 from tests.site import NAME, Site, make_site
 from tests.test_cloud import PROJECT, deployment
-from tests.test_project import free_port, wait_for
 
 KEY = "0123456789abcdef" * 4
 

@@ -23,7 +23,7 @@ from websockets.sync.client import connect
 
 from tests.conftest import cannot_run
 from tests.containers import build, megabytes, podman
-from tests.test_project import free_port
+from tests.making import free_port
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # a machine without XDG_RUNTIME_DIR will do

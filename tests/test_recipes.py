@@ -15,7 +15,7 @@ import yaml
 from tests.bakery import ROOT, bake
 from tests.following import python
 from tests.guide import apply
-from tests.test_project import record_missing
+from tests.making import record_missing
 
 REACT = Path(__file__).parent / "recipes" / "tests" / "test_use_stream.py"
 """A test of the hook; a team would write it in JavaScript."""
