@@ -32,6 +32,7 @@ EXAMPLE = [
     "tests/test_migrations.py",
     "tests/test_notifications.py",
     "tests/test_page.py",
+    "tests/test_page_for_everybody.py",
     "loadtests/scenarios/deploy.py",
     "loadtests/scenarios/deploy.toml",
     "loadtests/scenarios/live_comments.py",

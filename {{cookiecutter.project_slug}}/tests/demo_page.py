@@ -3,6 +3,13 @@
 from playwright.sync_api import Locator, Page, expect
 
 from tests.engine.kit.browser import PATIENCE
+from tests.engine.kit.tokens import token
+
+
+def address(*posts: int, users: tuple[int, int]) -> str:
+    """Of the page, as `make run` prints it: with tokens of two users, who are on these posts."""
+    tokens = [token(user, scope="notifications:write") for user in users]
+    return "/#" + "&".join([*(f"post={post}" for post in posts), *(f"token={each}" for each in tokens)])
 
 
 class User:
