@@ -13,7 +13,7 @@ unexport PIP_CONSTRAINT PIP_DRY_RUN PIP_EDITABLE PIP_NO_BINARY PIP_PREFIX PIP_PY
 export PIP_USER := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup install install-checkov python demo test lint conformance benchmarks checkov lock clean infra-test
+.PHONY: help setup install install-checkov python demo test lint conformance benchmarks checkov lock release clean infra-test
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -45,7 +45,7 @@ conformance: setup ## run the Autobahn test suite, and uvicorn's and Daphne's ow
 checkov: ## install checkov into build/: the checks of Terraform need it
 	@cmp -s tests/checkov.txt build/checkov/requirements.txt || $(MAKE) --no-print-directory install-checkov
 
-benchmarks: setup ## measure the service beside its peers, twenty minutes of two cores; ARGS=--quick prints one short run
+benchmarks: setup ## measure the service beside its peers, half an hour of two cores; ARGS=--quick prints one short run
 	@cd '$(project)' && PYTHONPATH=.. ../$(bin)/python -m benchmarks $(ARGS)
 
 lock: setup ## pin the newest versions that both pyproject.toml allow
@@ -56,6 +56,9 @@ lock: setup ## pin the newest versions that both pyproject.toml allow
 	@$(compile) --upgrade --group checkov --output-file tests/checkov.txt
 	@$(compile) --group demo --constraint tests/requirements.txt --output-file requirements.txt
 	@$(compile) --upgrade --constraint '$(project)/tests/requirements.txt' --output-file benchmarks/requirements.txt benchmarks/requirements.in
+
+release: setup ## store the template as it is committed: later updates are tested from there
+	@$(bin)/python -m tests.release
 
 clean: ## remove .venv, build and caches
 	@rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache

@@ -9,7 +9,8 @@ import pytest
 
 from tests.bakery import bake
 from tests.files import tree
-from tests.following import commit, cruft, python
+from tests.following import begin, commit, cruft, python
+from tests.release import TEMPLATE, unpack
 from tests.test_example import example
 
 DOMAIN = Path(__file__).parent / "domain"
@@ -61,6 +62,17 @@ def files(project: Path) -> dict[str, bytes]:
     }
 
 
+def take_over(upstream: Path, template: Path) -> None:
+    """What has changed in the template since."""
+    for name in TEMPLATE:
+        old, new = upstream / name, template / name
+        if new.is_dir():
+            shutil.rmtree(old)
+            shutil.copytree(new, old)
+        else:
+            shutil.copy(new, old)
+
+
 def change_everything(generated: Path) -> None:
     """A line in every file whose language has comments, and a migration of the engine."""
     versions = generated / "service" / "engine" / "storage" / "migrations" / "versions"
@@ -79,6 +91,14 @@ def migrated(project: Path) -> set[str]:
 
 
 @pytest.fixture
+def upstream(tmp_path: Path) -> Path:
+    """A repository of the template as it was last released."""
+    repository = unpack(tmp_path / "upstream")
+    begin(repository)
+    return repository
+
+
+@pytest.fixture
 def vehicles(followed: Path) -> Path:
     """A project that has lost the example, and has a domain of its own."""
     for name in example():
@@ -89,12 +109,15 @@ def vehicles(followed: Path) -> Path:
     return followed
 
 
-def test_an_update_changes_all_of_ours_and_nothing_of_the_teams(vehicles: Path, upstream: Path, tmp_path: Path) -> None:
+def test_an_update_from_the_last_release_changes_all_of_ours_and_nothing_of_the_teams(
+    vehicles: Path, upstream: Path, template: Path, tmp_path: Path
+) -> None:
     assert {"positions", "streams"} <= migrated(vehicles)
     before = files(vehicles)
 
+    take_over(upstream, template)
     change_everything(upstream / "{{cookiecutter.project_slug}}")
-    commit(upstream, "a change to every file, and a migration of the engine")
+    commit(upstream, "what is new, a change to every file, and a migration of the engine")
     cruft(vehicles, "update", "--skip-apply-ask")
 
     after, newest = files(vehicles), files(bake(upstream, tmp_path / "newest"))
