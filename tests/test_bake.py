@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.bakery import ROOT, bake
-from tests.files import PICTURES, assert_valid, tree
+from tests.files import BINARY, assert_valid, tree
 
 CODE = {".py", ".tf", ".js", ".html", ".css"}
 PINS = [
@@ -27,7 +27,7 @@ TOP_LEVEL = {
 
 def texts(directory: Path) -> dict[str, str]:
     files = {name: content for name, content in tree(directory).items() if content is not None}
-    return {name: content.decode() for name, content in files.items() if Path(name).suffix not in PICTURES}
+    return {name: content.decode() for name, content in files.items() if Path(name).suffix not in BINARY}
 
 
 def pins(project: Path, file: str) -> dict[str, str]:

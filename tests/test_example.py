@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.bakery import ROOT, bake
-from tests.files import PICTURES, assert_valid, tree
+from tests.files import BINARY, assert_valid, tree
 
 WRITTEN_ANEW = {"service/app.py", "service/settings.py"}
 GUIDES = {"docs", "README.md", "AGENTS.md"}
@@ -46,7 +46,7 @@ def test_whole_files_are_left_out_and_nothing_else(project: Path, blank: Path) -
 def test_without_the_example_no_file_speaks_of_it(blank: Path) -> None:
     speaking = {}
     for name, content in tree(blank).items():
-        if content is None or Path(name).suffix in PICTURES or Path(name).parts[0] in GUIDES:
+        if content is None or Path(name).suffix in BINARY or Path(name).parts[0] in GUIDES:
             continue
         if found := sorted({line.strip() for line in content.decode().splitlines() if OF_THE_EXAMPLE.search(line)}):
             speaking[name] = found
