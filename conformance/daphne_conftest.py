@@ -42,7 +42,7 @@ class EngineProcess(multiprocessing.Process):
         most_bytes = self._options.get("websocket_max_message_size", _MOST_BYTES)
         config = uvicorn.Config(
             self._serve,
-            http=http_class(link_class(_MOST_BYTES, most_bytes, 0)),
+            http=http_class(link_class(_MOST_BYTES, most_bytes)),
             lifespan="off",
             interface="asgi3",
             log_config=None,

@@ -15,7 +15,7 @@ _MOST_BYTES = 16_777_216
 
 @pytest.fixture
 def http_protocol_cls() -> type[BoundedHttpProtocol]:
-    return http_class(link_class(_MOST_BYTES, _MOST_BYTES, 0))
+    return http_class(link_class(_MOST_BYTES, _MOST_BYTES))
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ def listen(settings: Settings) -> Listener:
     listener = Listener(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _let_the_kernel_give_up(listener, settings.longest_silence)
         listener.bind(address)
         listener.listen(_BACKLOG)
     except OSError as error:
@@ -41,6 +42,12 @@ def listen(settings: Settings) -> Listener:
     listener.setblocking(False)
     listener.set_inheritable(True)
     return listener
+
+
+def _let_the_kernel_give_up(listener: Listener, seconds: float) -> None:
+    """On clients that acknowledge nothing for so long. Whatever a listener accepts has its options (tcp(7))."""
+    if seconds and hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
 
 
 def _resolved(settings: Settings) -> tuple[socket.AddressFamily, Any]:

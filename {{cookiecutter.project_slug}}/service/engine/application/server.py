@@ -214,9 +214,7 @@ def _worker_class(settings: Settings, meanwhile: Work | None) -> type[UvicornWor
 
         CONFIG_KWARGS = {  # noqa: RUF012 - uvicorn-worker's name for it
             "loop": "uvloop",
-            "http": http_class(
-                link_class(settings.max_outbox_bytes, settings.max_message_bytes, settings.longest_silence)
-            ),
+            "http": http_class(link_class(settings.max_outbox_bytes, settings.max_message_bytes)),
             "ws": "none",  # the class above sees to them
             "access_log": False,
             "server_header": False,

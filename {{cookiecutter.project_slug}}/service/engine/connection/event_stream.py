@@ -59,8 +59,8 @@ class EventStream:
             async with self.subscriptions.opened(key, self) as subscription:
                 if not subscription.topic.is_open:
                     raise Unavailable
-                await self.link.start(headers, self._runtime.settings.longest_silence)
-                self._runtime.metrics.handshakes.labels(endpoint).inc()
+                await self.link.start(headers)
+                self._runtime.metrics.handshakes_at(endpoint).inc()
                 try:
                     self.subscriptions.start(subscription, self.subscriptions.catch_up(subscription, after))
                     await self.link.run(self)

@@ -85,7 +85,7 @@ async def accept(session: WebSocketSession) -> None:
         await asyncio.sleep(0)
     session.accepted = True
     session.websocket = None
-    session.runtime.metrics.handshakes.labels(session.path).inc()
+    session.runtime.metrics.handshakes_at(session.path).inc()
     _logger.debug("connection_opened")
 
 
@@ -180,6 +180,6 @@ def _identity(session: WebSocketSession) -> dict[str, object]:
 
 def report(ending: Ending | None, metrics: Metrics, seconds: float) -> None:
     """Log and count how a connection has ended."""
-    metrics.closes.labels(endings.label(ending)).inc()
+    metrics.closes_with(endings.label(ending)).inc()
     code, reason = (None, None) if ending is None else (ending.code, ending.reason)
     _logger.info("connection_closed", code=code, reason=reason, seconds=round(seconds, 1))

@@ -22,7 +22,7 @@ _HEADERS = {
 }
 _HSTS = "max-age=31536000"
 _ANSWERS = {"http.response.start", "websocket.http.response.start"}
-_HOST = re.compile(r"([\w.~!$&'()*+;=%-]*|\[[0-9A-Fa-f:.]+\])(:\d*)?", re.ASCII)
+_HOST = re.compile(rb"([\w.~!$&'()*+;=%-]*|\[[0-9A-Fa-f:.]+\])(:\d*)?")
 """RFC 9110 §7.2, without the commas that it would allow: they are how proxies join two headers to one."""
 _LONGEST = 256
 
@@ -81,7 +81,7 @@ class WellFormed:
 
 def has_host(scope: Scope) -> bool:
     """Whether a request names its host as RFC 9112 §3.2 has it."""
-    hosts = Headers(scope=scope).getlist("host")
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
     return all(map(_HOST.fullmatch, hosts)) and (len(hosts) == 1 or (not hosts and scope["http_version"] == "1.0"))
 
 

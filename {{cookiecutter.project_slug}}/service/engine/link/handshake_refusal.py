@@ -9,15 +9,12 @@ from starlette.datastructures import Headers
 from service.engine.foundation.problems import Refusal
 
 _ASKED_FOR = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
-_USUAL = [
-    {b"upgrade": b"websocket", b"connection": connection, b"sec-websocket-version": b"13"}
-    for connection in (b"Upgrade", b"upgrade", b"keep-alive, Upgrade")
-]
+_USUAL_CONNECTIONS = {b"Upgrade", b"upgrade", b"keep-alive, Upgrade"}
 _USUAL_KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
 """16 bytes in Base64."""
+_OF_BODIES = {b"content-length", b"transfer-encoding"}
 _LOOKED_AT = {
-    b"upgrade", b"connection", b"sec-websocket-version", b"sec-websocket-key", b"origin", b"content-length",
-    b"transfer-encoding",
+    b"upgrade", b"connection", b"sec-websocket-version", b"sec-websocket-key", b"origin", *_OF_BODIES,
 }  # fmt: skip
 _NO_UPGRADE = "This is a WebSocket endpoint, and the request came without {}: a proxy in between may have removed it."
 _OLD_HTTP = "A WebSocket needs HTTP/1.1, and the request came as HTTP/{}: a proxy in between may have changed it."
@@ -42,9 +39,13 @@ def _is_usual(headers: list[tuple[bytes, bytes]]) -> bool:
             if name in found:
                 return False
             found[name] = value
-    key = found.pop(b"sec-websocket-key", b"")
-    found.pop(b"origin", None)
-    return found in _USUAL and _USUAL_KEY.fullmatch(key) is not None
+    return (
+        found.get(b"upgrade") == b"websocket"
+        and found.get(b"connection") in _USUAL_CONNECTIONS
+        and found.get(b"sec-websocket-version") == b"13"
+        and _USUAL_KEY.fullmatch(found.get(b"sec-websocket-key", b"")) is not None
+        and not found.keys() & _OF_BODIES
+    )
 
 
 def _faults(method: str, http_version: str, headers: Headers) -> Iterator[Refusal]:

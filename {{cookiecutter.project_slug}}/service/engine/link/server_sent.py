@@ -28,8 +28,8 @@ class ServerSentLink(Protocol):
 
     can_ping: bool
 
-    async def start(self, headers: Headers, cut_after: float) -> None:
-        """Send the head. The kernel drops a client that takes nothing for `cut_after` seconds, if we may ask for it."""
+    async def start(self, headers: Headers) -> None:
+        """Send the head."""
 
     def write(self, encoded: bytes) -> None:
         """Send something as soon as the client reads; nothing once the link is closing."""

@@ -26,7 +26,7 @@ class AsgiServerSentLink:
         self._drained.set()
         self._sending: asyncio.Task[None] | None = None
 
-    async def start(self, headers: Headers, cut_after: float) -> None:  # noqa: ARG002 - the socket is the server's
+    async def start(self, headers: Headers) -> None:
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     def write(self, encoded: bytes) -> None:

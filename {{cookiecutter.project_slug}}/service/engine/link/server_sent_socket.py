@@ -1,7 +1,6 @@
 """The link of server-sent events that writes to its socket itself: no task, no queue, and no step between."""
 
 import asyncio
-import socket
 from asyncio import Transport
 from collections.abc import Callable
 from typing import Any, Protocol, TypedDict
@@ -59,11 +58,8 @@ class SocketServerSentLink:
         self._unsent: list[bytes] = []
         self._closing = False
 
-    async def start(self, headers: Headers, cut_after: float) -> None:
+    async def start(self, headers: Headers) -> None:
         self._in_chunks = self._connection.answer_without_end(self._answer())
-        if cut_after and hasattr(socket, "TCP_USER_TIMEOUT"):
-            raw = self._transport.get_extra_info("socket")
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(cut_after * 1000))
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     def write(self, encoded: bytes) -> None:

@@ -7,7 +7,6 @@
 """
 
 import asyncio
-import socket
 from asyncio.transports import Transport
 from collections.abc import Coroutine
 from time import monotonic
@@ -45,8 +44,6 @@ class SocketLink(asyncio.Protocol):
     can_ping = True
     max_outbox_bytes = 1_048_576
     max_message_bytes = 65_536
-    user_timeout = 0.0
-    """Seconds after which the kernel gives up on a client that acknowledges nothing; 0 leaves it to the kernel."""
     _flushing: Flushing
 
     __slots__ = (
@@ -74,9 +71,6 @@ class SocketLink(asyncio.Protocol):
         self._writable = _WRITABLE
         open_links.add(self)
         transport.set_write_buffer_limits(high=min(_HIGH_WATER, self.max_outbox_bytes))
-        if self.user_timeout and hasattr(socket, "TCP_USER_TIMEOUT"):
-            milliseconds = int(self.user_timeout * 1000)
-            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
     # The handshake
 
@@ -289,12 +283,11 @@ class SocketLink(asyncio.Protocol):
         self.transport.write(wire)
 
 
-def link_class(max_outbox_bytes: int, max_message_bytes: int, user_timeout: float) -> type[SocketLink]:
+def link_class(max_outbox_bytes: int, max_message_bytes: int) -> type[SocketLink]:
     """The class of this process's links."""
     attributes = {
         "max_outbox_bytes": max_outbox_bytes,
         "max_message_bytes": max_message_bytes,
-        "user_timeout": user_timeout,
         "_flushing": Flushing(),
         "__slots__": (),
     }

@@ -17,7 +17,8 @@ class TimedHttpProtocol(HttpToolsProtocol):
     unanswered = 0
     """How many requests have come whose answers are not complete."""
     _arrival: TimerHandle | None = None
-    """Runs while a request is expected or arriving."""
+    _arrives_by: float | None = None
+    """Until when a request that is expected, or arriving, may take."""
     _stall: TimerHandle | None = None
     """Runs while the client reads more slowly than it is sent."""
     _unsent = 0
@@ -25,7 +26,7 @@ class TimedHttpProtocol(HttpToolsProtocol):
 
     @property
     def is_arriving(self) -> bool:
-        return self._arrival is not None
+        return self._arrives_by is not None
 
     def give_up(self) -> None:
         """A request has taken too long to arrive."""
@@ -34,10 +35,13 @@ class TimedHttpProtocol(HttpToolsProtocol):
     def stop_waiting(self) -> None:
         """Nothing more is expected."""
         self._unset_keepalive_if_required()
-        self._stop_arrival()
+        self._arrives_by = None
 
     def stop_timers(self) -> None:
         self.stop_waiting()
+        if self._arrival is not None:
+            self._arrival.cancel()
+            self._arrival = None
         self._stop_stall()
 
     # What uvicorn calls
@@ -57,9 +61,9 @@ class TimedHttpProtocol(HttpToolsProtocol):
             self.unanswered += 1
 
     def on_message_complete(self) -> None:
-        self._stop_arrival()
+        self._arrives_by = None
         super().on_message_complete()
-        if not self.unanswered:
+        if not self.unanswered and not self.parser.should_upgrade():
             self._keep_alive()
 
     def on_response_complete(self) -> None:
@@ -89,17 +93,20 @@ class TimedHttpProtocol(HttpToolsProtocol):
     # The timers
 
     def _expect_request(self) -> None:
-        self._stop_arrival()
-        self._arrival = self.loop.call_later(_REQUEST_SECONDS, self._not_arrived)
+        """A timer that runs is not made anew for each request: it looks again when it is over."""
+        self._arrives_by = self.loop.time() + _REQUEST_SECONDS
+        if self._arrival is None:
+            self._arrival = self.loop.call_at(self._arrives_by, self._look_for_arrival)
 
-    def _not_arrived(self) -> None:
+    def _look_for_arrival(self) -> None:
         self._arrival = None
-        self.give_up()
-
-    def _stop_arrival(self) -> None:
-        if self._arrival is not None:
-            self._arrival.cancel()
-            self._arrival = None
+        if self._arrives_by is None:
+            return
+        if self._arrives_by > self.loop.time():
+            self._arrival = self.loop.call_at(self._arrives_by, self._look_for_arrival)
+        else:
+            self._arrives_by = None
+            self.give_up()
 
     def _keep_alive(self) -> None:
         self._unset_keepalive_if_required()

@@ -18,6 +18,8 @@ _SECRETS = re.compile(
     r"|(?P<password>(?<=://)[^/@\s:]{0,128}:[^/@\s:]{1,256}(?=@))",
     re.IGNORECASE,
 )
+_SIGNS = ("eyj", "token=", "ticket=", "bearer", "://")
+"""Without one of these nothing of that is there, and looking for it takes fifteen times as long."""
 
 
 def _without_color_message(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -38,7 +40,8 @@ _SHARED: list[Any] = [
 
 def redact(text: str) -> str:
     """`text` without tokens, tickets and passwords: the last defence, the first is not to log them."""
-    return _SECRETS.sub("[redacted]", text)
+    lowered = text.lower()
+    return _SECRETS.sub("[redacted]", text) if any(sign in lowered for sign in _SIGNS) else text
 
 
 class _RedactingFormatter(structlog.stdlib.ProcessorFormatter):

@@ -30,7 +30,7 @@ async def serving() -> AsyncIterator[tuple[int, ServerState]]:
     """An application in this process, by our protocol, on no database."""
     settings = Settings(database_url="postgresql://nobody@localhost:1/nothing", secret_key="x" * 32)
     app = Application(settings=Settings, endpoints=[faulty.router]).create(settings)
-    protocol = http_class(link_class(1_048_576, 65_536, 0))
+    protocol = http_class(link_class(1_048_576, 65_536))
     config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None, reset_contextvars=True)
     config.load()
     state = ServerState()

@@ -54,7 +54,7 @@ class Receiver:
 async def answering(answer: Answer) -> AsyncIterator[tuple[RawClient, Transport]]:
     """A client of a link that does `answer`, and the link's transport."""
     transports: list[Transport] = []
-    make = link_class(1_048_576, 65_536, 0)
+    make = link_class(1_048_576, 65_536)
 
     class Shaken(asyncio.Protocol):
         """Accepts whatever comes first as a handshake."""
