@@ -5,6 +5,7 @@ it measures from the wrong moments: it closes connections on which a request is 
 """
 
 from asyncio import TimerHandle, Transport
+from time import monotonic
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -94,16 +95,17 @@ class TimedHttpProtocol(HttpToolsProtocol):
 
     def _expect_request(self) -> None:
         """A timer that runs is not made anew for each request: it looks again when it is over."""
-        self._arrives_by = self.loop.time() + _REQUEST_SECONDS
+        self._arrives_by = monotonic() + _REQUEST_SECONDS
         if self._arrival is None:
-            self._arrival = self.loop.call_at(self._arrives_by, self._look_for_arrival)
+            self._arrival = self.loop.call_later(_REQUEST_SECONDS, self._look_for_arrival)
 
     def _look_for_arrival(self) -> None:
         self._arrival = None
         if self._arrives_by is None:
             return
-        if self._arrives_by > self.loop.time():
-            self._arrival = self.loop.call_at(self._arrives_by, self._look_for_arrival)
+        remaining = self._arrives_by - monotonic()
+        if remaining > 0:
+            self._arrival = self.loop.call_later(remaining, self._look_for_arrival)
         else:
             self._arrives_by = None
             self.give_up()
