@@ -36,7 +36,7 @@ class Subscription:
     topic: Topic
     subscriber: Subscriber
     opens: bool
-    """Whether the topic was opened for it."""
+    """Whether the topic was opened for it, or will be."""
     task: asyncio.Task[None] | None = None
     """What brings it to where it is live."""
     ended: bool = False
@@ -115,7 +115,7 @@ class Subscriptions:
         if subscription.ended:
             return
         topic = subscription.topic
-        await catch_up(subscription.subscriber, self._hub, topic, after, settled=subscription.opens)
+        await catch_up(subscription.subscriber, self._hub, topic, after, opens=subscription.opens)
 
     def start(self, subscription: Subscription, work: Coroutine[Any, Any, None]) -> None:
         """Run what ends with the subscription."""

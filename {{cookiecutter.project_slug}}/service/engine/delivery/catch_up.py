@@ -8,15 +8,14 @@ from service.engine.streams.event import Event
 from service.engine.streams.stored import HISTORY_LIMIT
 
 
-async def catch_up(subscriber: Subscriber, hub: Hub, topic: Topic, after: int | None, *, settled: bool) -> None:
+async def catch_up(subscriber: Subscriber, hub: Hub, topic: Topic, after: int | None, *, opens: bool) -> None:
     """Send what was missed since `after`, then say so and follow the topic live; without one, from where it is.
 
     The topic goes on meanwhile; what it delivers in that time is read with the rest. Nothing is awaited between the
     last look at its position and going live, so no event can fall in between.
-    `settled`: whether the topic was opened for this, and so has read how far the stream is.
+    `opens`: whether the topic was opened for this, or will be.
     """
-    if not settled:
-        await hub.settled(topic)
+    await hub.settled(topic, opens=opens)
     position = topic.position if after is None else after
     while 0 < topic.position - position <= HISTORY_LIMIT:
         events = await topic.events_after(position)

@@ -97,15 +97,19 @@ class Hub:
             for topic in topics:
                 topic.open(positions.get(topic.stream.name, 0))
 
-    async def settled(self, topic: Topic) -> None:
-        """Return when the topic has delivered whatever was committed before the call."""
-        if topic.is_open:
+    async def settled(self, topic: Topic, *, opens: bool) -> None:
+        """Return when the topic has delivered whatever was committed before the call.
+
+        `opens`: whether it was opened for the caller, or will be, and so reads how far the stream is anyway.
+        """
+        if topic.is_open and not opens:
             answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
             self._asked.append((topic, answer))
             self._asking.set()
             await topic.reached(await answer)
         else:
             await topic.opened()
+            await topic.reached(topic.opened_at)
 
     async def answer_positions(self) -> None:
         """Tell how far streams are: one query for all who asked while the last one ran."""

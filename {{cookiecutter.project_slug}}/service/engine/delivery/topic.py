@@ -76,6 +76,8 @@ class Topic:
         """Those that are sent what comes, by the form that they take."""
         self.position = 0
         self.is_open = False
+        self.opened_at = 0
+        """How far the stream was when it was opened."""
         self._metrics = metrics
         self._repairs = repairs
         self._newest = 0
@@ -101,6 +103,7 @@ class Topic:
 
     def open(self, position: int) -> None:
         """Go live after `position`, or before the first event that came while nobody knew it."""
+        self.opened_at = position
         self._newest = max(self._newest, position)
         self.position = min(position, self._first - 1) if self._first else position
         self.is_open = True

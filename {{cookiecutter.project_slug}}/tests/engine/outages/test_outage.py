@@ -134,3 +134,20 @@ async def write_persistently(client: Client, count: int) -> None:
             while answer["type"] == "entry":
                 answer = await client.receive()
             assert answer["type"] == "entry_created" or answer["code"] == "unavailable", answer
+
+
+async def test_who_returns_while_the_database_is_away_is_sent_what_was_missed_when_it_is_back(
+    cluster: Cluster, outlasting: Service, connect: Connect, room: int
+) -> None:
+    writer = await connect(outlasting, entries_of(room), user=1)
+    for body in ("one", "two", "three"):
+        await enter(writer, body)
+    await writer.close()
+    await eventually(lambda: outlasting.open_sockets() == 0, "nobody follows the room here", within=5)
+    cluster.crash()
+    try:
+        returning = await connect(outlasting, entries_of(room), user=2, after=1)
+    finally:
+        cluster.start()
+    assert [(await returning.receive())["body"] for _ in range(2)] == ["two", "three"]
+    assert await returning.receive() == {"type": "caught_up", "seq": 3}
