@@ -16,6 +16,7 @@ from benchmarks.measure import SERVER_CORES, Figures, measure
 from benchmarks.observing import observing
 from benchmarks.presence import presence
 from benchmarks.report import write
+from benchmarks.resting import resting
 from benchmarks.scale import scale
 from benchmarks.servers import BIN, BUILD, HERE, NODE, Ours, Peer, peers
 from benchmarks.signals import signals
@@ -73,7 +74,7 @@ def compare(cluster: Cluster, runs: int, seconds: float) -> dict[str, list[Figur
 def alone(cluster: Cluster) -> list[str]:
     """What the service promises of storing and delivering, with nobody to compare it with."""
     lines = []
-    on_cluster = (fanout_latency, stalled_reader, ways, presence, signals)
+    on_cluster = (fanout_latency, stalled_reader, ways, presence, signals, resting)
     for benchmark in (storing, *(partial(each, cluster) for each in on_cluster)):
         for line in benchmark():
             print(line, flush=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from tests.engine.kit.postgres import Cluster
+from tests.engine.kit.postgres import Cluster, Database
 from tests.engine.kit.running import HOST, Service, free_port
 from tests.engine.kit.tokens import token
 
@@ -77,6 +77,8 @@ class Ours:
     module: str = "service"
     name: str = "this service"
     settings: Mapping[str, str] = field(default_factory=dict)
+    database: Database | None = None
+    """Where it stores; its own if there is none."""
     dialect: Dialect = field(
         default_factory=lambda: Dialect(
             room=lambda user: f"/ws/live-comments/1?token={token(user)}",
@@ -86,7 +88,8 @@ class Ours:
 
     def start(self, cores: set[int]) -> Running:
         settings = {"RATE_LIMIT": "0", "WEB_CONCURRENCY": str(self.workers), **self.settings}
-        service = Service(self.cluster.address.create_database(), settings, module=self.module)
+        database = self.database or self.cluster.address.create_database()
+        service = Service(database, settings, module=self.module)
         return Running(service.port, service.process.pid, service.discard, cores)
 
 
