@@ -16,7 +16,7 @@ KEYS = [b"the key that signs, of thirty-two bytes or more", b"the one before it,
 SIGNERS = [signer(key) for key in KEYS]
 LEEWAY = 5
 NOW = int(time.time())
-CLAIMS: dict[str, Any] = {"sub": "7", "iat": NOW, "exp": NOW + 3600, "scope": "a b", "tenant": {"name": "é"}}
+CLAIMS: dict[str, Any] = {"sub": "7", "iat": NOW, "exp": NOW + 86_400, "scope": "a b", "tenant": {"name": "é"}}
 
 
 def part(content: Any) -> bytes:
@@ -35,7 +35,7 @@ PLAIN = {
     "PyJWT": jwt.encode(CLAIMS, KEYS[0].decode(), algorithm="HS256"),
     "the key before": signed(USUAL, CLAIMS, KEYS[1]),
     "the head the other way round": signed({"typ": "JWT", "alg": "HS256"}, CLAIMS),
-    "sub and exp alone": signed(USUAL, {"sub": 7, "exp": NOW + 60}),
+    "sub and exp alone": signed(USUAL, {"sub": 7, "exp": NOW + 86_400}),
     "from a clock ahead": signed(USUAL, {**CLAIMS, "iat": NOW + 3, "nbf": NOW + 3}),
     "an identity of its own": signed(USUAL, {**CLAIMS, "jti": "x"}),
     "blanks in the claims": signed(USUAL, json.dumps(CLAIMS, indent=2).encode()),
@@ -65,12 +65,12 @@ FOR_PYJWT = {
     "expired": signed(USUAL, {**CLAIMS, "exp": NOW - 1}),
     "expired within the leeway": signed(USUAL, {**CLAIMS, "exp": NOW - 3}),
     "no end": signed(USUAL, {"sub": "7"}),
-    "an end in words": signed(USUAL, {**CLAIMS, "exp": str(NOW + 60)}),
-    "an end with a fraction": signed(USUAL, {**CLAIMS, "exp": NOW + 60.5}),
+    "an end in words": signed(USUAL, {**CLAIMS, "exp": str(NOW + 86_400)}),
+    "an end with a fraction": signed(USUAL, {**CLAIMS, "exp": NOW + 86_400.5}),
     "true": signed(USUAL, {**CLAIMS, "exp": True}),
     "nobody": signed(USUAL, {**CLAIMS, "sub": None}),
-    "not yet": signed(USUAL, {**CLAIMS, "nbf": NOW + 3600}),
-    "from the future": signed(USUAL, {**CLAIMS, "iat": NOW + 3600}),
+    "not yet": signed(USUAL, {**CLAIMS, "nbf": NOW + 86_400}),
+    "from the future": signed(USUAL, {**CLAIMS, "iat": NOW + 86_400}),
     "written at no time": signed(USUAL, {**CLAIMS, "iat": None}),
     "an identity that is a number": signed(USUAL, {**CLAIMS, "jti": 1}),
 }
@@ -124,13 +124,13 @@ def test_whatever_claims_are_plain_are_those_that_pyjwt_reads() -> None:
         1.5,
         NOW,
         NOW + 3,
-        NOW + 60,
+        NOW + 86_400,
         NOW - 60,
         2**70,
         1e300,
         "",
         "7",
-        str(NOW + 60),
+        str(NOW + 86_400),
         [],
         {},
     ]
