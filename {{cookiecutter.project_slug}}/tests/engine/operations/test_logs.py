@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from service.engine.observability.logs import redact
 from tests.engine.kit.client import Client, connected, refused
 from tests.engine.kit.postgres import Address
 from tests.engine.kit.running import Service
@@ -121,3 +123,28 @@ def test_a_refused_handshake_leaves_a_line_with_its_reason(lines: list[dict[str,
     """Otherwise nobody can find out why a client cannot connect."""
     for reason in ("expired_token", "invalid_token"):
         assert [line for line in lines if reason in str(line)], reason
+
+
+@pytest.mark.parametrize("change", [str, str.upper, str.title], ids=["as it is", "upper case", "title case"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "GET /ws?token=s3cret",
+        "GET /ws?ticket=s3cret",
+        "bearer s3cret",
+        "bearer.s3cret",
+        "postgresql://app:s3cret@db/app",
+    ],
+)
+def test_each_kind_of_secret_is_found_alone(line: str, change: Callable[[str], str]) -> None:
+    assert "s3cret" not in redact(change(line)).lower()
+    assert "[redacted]" in redact(change(line))
+
+
+def test_a_token_without_a_word_around_it_is_found() -> None:
+    assert redact(f"({GOOD})") == "([redacted])"
+
+
+def test_a_line_without_secrets_stays_as_it_is() -> None:
+    line = '{"event": "connection_closed", "path": "/ws/rooms/1", "code": 1000}'
+    assert redact(line) == line
