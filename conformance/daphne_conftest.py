@@ -12,8 +12,8 @@ from typing import Any
 import uvicorn
 from daphne import testing
 from hypothesis import Phase, settings
+from service.engine.link.arrival import Arrivals
 from service.engine.link.socket_link import link_class
-from service.engine.link.uvicorn_http import http_class
 
 _MOST_BYTES = 16_777_216
 _ONLY_OURS = {"http": {"extensions", "state"}, "websocket": {"extensions", "http_version", "state"}}
@@ -42,7 +42,7 @@ class EngineProcess(multiprocessing.Process):
         most_bytes = self._options.get("websocket_max_message_size", _MOST_BYTES)
         config = uvicorn.Config(
             self._serve,
-            http=http_class(link_class(_MOST_BYTES, most_bytes)),
+            http=Arrivals(link_class(_MOST_BYTES, most_bytes)),  # type: ignore[arg-type]
             lifespan="off",
             interface="asgi3",
             log_config=None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from service.engine.link.arrival import Arrivals
 from service.engine.link.socket_link import link_class
 from service.engine.link.uvicorn_http import BoundedHttpProtocol, http_class
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -14,8 +15,10 @@ _MOST_BYTES = 16_777_216
 
 
 @pytest.fixture
-def http_protocol_cls() -> type[BoundedHttpProtocol]:
-    return http_class(link_class(_MOST_BYTES, _MOST_BYTES))
+def http_protocol_cls(request: pytest.FixtureRequest) -> Arrivals | type[BoundedHttpProtocol]:
+    """What a service's sockets are; and where the tests feed HTTP to a protocol of theirs, the one for HTTP alone."""
+    links = link_class(_MOST_BYTES, _MOST_BYTES)
+    return Arrivals(links) if "websocket" in request.module.__name__ else http_class(links)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from service.engine.endpoints.access import access
 from service.engine.endpoints.cross_origin import CrossOrigin
 from service.engine.endpoints.errors import answer_problems, bad_request, not_found
 from service.engine.endpoints.http import BodyLimit, HeadAsGet, LastAnswers, SafeHeaders, WellFormed
+from service.engine.endpoints.service_app import ServiceApp
 from service.engine.endpoints.streams import ways_of
 from service.engine.foundation.metrics import Metrics
 from service.engine.foundation.operations import Around, nested
@@ -98,7 +99,7 @@ class Application:
             await runtime.database.close()
             await outlets.close(observers)
 
-        app = FastAPI(
+        app = ServiceApp(
             title=project.name,
             description=project.description,
             version=project.version,
@@ -108,8 +109,8 @@ class Application:
             redoc_url=None,
             telemetry=_NO_TELEMETRY,
         )
-        app.state.runtime = runtime
-        app.state.readiness = Readiness(runtime)
+        app.runtime = runtime
+        app.readiness = Readiness(runtime)
         _wrap(app, runtime)
         described = self.routers(demo_endpoints=settings.demo)
         for router in [health.router, *described, ways_of(self.streams), *self._pages(settings)]:
@@ -176,8 +177,8 @@ def _broker(settings: Settings, metrics: Metrics, project: Project, database: Da
     return ValkeyBroker(settings.valkey_url.get_secret_value(), metrics, whose)
 
 
-def _wrap(app: FastAPI, runtime: Runtime) -> None:
-    """What every request and answer goes through, the innermost first."""
+def _wrap(app: ServiceApp, runtime: Runtime) -> None:
+    """What every request, handshake and answer goes through, the innermost first."""
     if runtime.around is not None:
         app.add_middleware(ObservedRequests, around=runtime.around)
     answer_problems(app)
@@ -189,6 +190,6 @@ def _wrap(app: FastAPI, runtime: Runtime) -> None:
     app.add_middleware(LastAnswers, connections=runtime.connections)
     app.add_middleware(SafeHeaders, https=not runtime.settings.is_development)
     app.add_middleware(RequestLog, metrics=runtime.metrics)
-    app.add_middleware(Handshakes, https=not runtime.settings.is_development)
+    app.handshakes = Handshakes(app.usual, https=not runtime.settings.is_development)
     if runtime.around is not None:
-        app.add_middleware(ObservedHandshakes, around=runtime.around)
+        app.handshakes = ObservedHandshakes(app.handshakes, around=runtime.around)

@@ -32,7 +32,7 @@ class _Way:
 
 
 class Handshakes:
-    """ASGI middleware, the outermost: a handshake that an endpoint has a plan for goes to it straight.
+    """ASGI middleware, but not of requests: a handshake that an endpoint has a plan for goes to it straight.
 
     What the other middleware does for a handshake is done here too. One for which there is no plan, or that the plan
     finds fault with, takes the usual way, and with it get its answer.
@@ -44,8 +44,6 @@ class Handshakes:
         self._ways: list[_Way] | None = None
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] == "http":
-            return self._app(scope, receive, send)
         if self._ways is None:  # when the application starts, if its server says so
             self._ways = _ways_of(scope["app"])
         found = self._planned(scope, self._ways) if scope["type"] == "websocket" else None

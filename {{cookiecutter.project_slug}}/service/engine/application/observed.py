@@ -33,7 +33,7 @@ class _Names:
 
 
 class ObservedHandshakes:
-    """The outermost. A handshake ends where it is answered, which is after all that has checked it has returned."""
+    """Not of requests. A handshake ends where it is answered, which is after all that has checked it has returned."""
 
     def __init__(self, app: ASGIApp, *, around: Around) -> None:
         self._app = app

@@ -30,10 +30,11 @@ from uvicorn_worker import UvicornWorker
 from service.engine.application.application import Application
 from service.engine.application.listening import Listener
 from service.engine.application.stopping import STOP_SIGNALS
+from service.engine.endpoints.service_app import ServiceApp
 from service.engine.foundation.settings import Settings
+from service.engine.link.arrival import Arrivals
 from service.engine.link.socket_link import link_class
 from service.engine.link.upgrade import check_uvicorn
-from service.engine.link.uvicorn_http import http_class
 from service.engine.observability.descriptors import DescriptorWatch, make_room_for
 from service.engine.observability.logs import configure_logging
 
@@ -199,8 +200,8 @@ class _DrainingServer(Server):
             return
         seconds = self.drain_seconds if patiently else 0.0
         app = self.config.app
-        assert isinstance(app, FastAPI)
-        self._drain = asyncio.create_task(app.state.runtime.drain(seconds), context=Context())
+        assert isinstance(app, ServiceApp)
+        self._drain = asyncio.create_task(app.runtime.drain(seconds), context=Context())
         self._drain.add_done_callback(self._drained)
 
     def _drained(self, drain: asyncio.Task[None]) -> None:
@@ -214,7 +215,7 @@ def _worker_class(settings: Settings, meanwhile: Work | None) -> type[UvicornWor
 
         CONFIG_KWARGS = {  # noqa: RUF012 - uvicorn-worker's name for it
             "loop": "uvloop",
-            "http": http_class(link_class(settings.max_outbox_bytes, settings.max_message_bytes)),
+            "http": Arrivals(link_class(settings.max_outbox_bytes, settings.max_message_bytes)),
             "ws": "none",  # the class above sees to them
             "access_log": False,
             "server_header": False,

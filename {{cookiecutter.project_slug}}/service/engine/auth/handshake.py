@@ -43,7 +43,7 @@ async def authenticate(handshake: HTTPConnection, tokens: Tokens, tickets: Ticke
 
 def bearer_token(request: HTTPConnection) -> str | None:
     """The token of an `Authorization: Bearer` header (RFC 6750 §2.1); raises Refusal if there are two."""
-    scheme, _, token = (_only(request.headers.getlist("authorization")) or "").partition(" ")
+    scheme, _, token = (_only(_values(request, b"authorization")) or "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 
@@ -56,6 +56,11 @@ def _offered_tokens(handshake: HTTPConnection) -> list[str]:
     """Browsers cannot set headers on a WebSocket, so a token may stand among the offered subprotocols."""
     offered = offered_subprotocols(handshake)
     return [name.removeprefix(_TOKEN_SUBPROTOCOL) for name in offered if name.startswith(_TOKEN_SUBPROTOCOL)]
+
+
+def _values(handshake: HTTPConnection, name: bytes) -> list[str]:
+    """Of a header, as they came."""
+    return [value.decode("latin-1") for each, value in handshake.scope["headers"] if each == name]
 
 
 def _only(found: Sequence[str]) -> str | None:
@@ -73,13 +78,14 @@ def check_origin(handshake: HTTPConnection, allowed: tuple[str, ...]) -> None:
     Raises:
         Refusal: 403, `forbidden_origin`.
     """
-    origin = handshake.headers.get("origin")
-    if origin is None:
+    origins = _values(handshake, b"origin")
+    if not origins:
         return
+    origin = origins[0]
     if allowed and not origin.lower().startswith(("ws:", "wss:")):
         permitted = is_allowed(origin, allowed)
     else:
-        hosts = handshake.headers.getlist("host")
+        hosts = _values(handshake, b"host")
         permitted = len(hosts) == 1 and _is_same_host(origin.lower(), hosts[0].lower())
     if not permitted:
         raise Refusal(403, "forbidden_origin", "This origin is not allowed.", close_code=1008)

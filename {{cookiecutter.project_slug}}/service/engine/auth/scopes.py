@@ -9,7 +9,11 @@ def scopes_in(claims: Mapping[str, Any], names: Iterable[str]) -> frozenset[str]
 
     In `realm_access.roles` the dot leads into a claim, unless one is called so.
     """
-    return frozenset(scope for name in names for value in _found(claims, name) for scope in _listed(value))
+    scopes: set[str] = set()
+    for name in names:
+        for value in _found(claims, name):
+            scopes.update(_listed(value))
+    return frozenset(scopes)
 
 
 def _found(claims: Mapping[str, Any], name: str) -> Iterator[Any]:

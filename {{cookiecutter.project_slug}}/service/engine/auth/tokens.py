@@ -79,7 +79,9 @@ class Tokens:
             Unavailable: What is needed to tell cannot be read.
         """
         try:
-            principal = self._principal(*await self._claims(token))
+            plain = plain_claims(token, self._signers, _LEEWAY) if len(token) <= _LONGEST_TOKEN else None
+            claims, scopes = await self._claims(token) if plain is None else (plain, self._own_scopes)
+            principal = self._principal(claims, scopes)
         except jwt.ExpiredSignatureError:
             raise unauthorized("expired_token", "The token has expired.") from None
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
@@ -92,8 +94,6 @@ class Tokens:
         """What a token says, and which of its claims say what it allows."""
         if len(token) > _LONGEST_TOKEN:
             raise ValueError("it is too long")
-        if (claims := plain_claims(token, self._signers, _LEEWAY)) is not None:
-            return claims, self._own_scopes
         if self._provider is None:
             return _decode(token, self._keys, ALGORITHM), self._own_scopes
         header = jwt.get_unverified_header(token)

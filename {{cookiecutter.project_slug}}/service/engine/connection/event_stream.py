@@ -60,7 +60,7 @@ class EventStream:
                 if not subscription.topic.is_open:
                     raise Unavailable
                 await self.link.start(headers)
-                self._runtime.metrics.handshakes_at(endpoint).inc()
+                self._runtime.metrics.handshakes[endpoint] += 1
                 try:
                     self.subscriptions.start(subscription, self.subscriptions.catch_up(subscription, after))
                     await self.link.run(self)

@@ -14,7 +14,8 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.engine.endpoints.http import whence
-from service.engine.endpoints.parameters import connection_id, runtime_of
+from service.engine.endpoints.parameters import connection_id
+from service.engine.endpoints.service_app import runtime_of
 from service.engine.foundation.operations import begun_of
 from service.engine.foundation.problems import Problem, Refusal
 from service.engine.foundation.wire import first_problem

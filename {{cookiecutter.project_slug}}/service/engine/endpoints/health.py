@@ -7,8 +7,7 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
-from service.engine.endpoints.parameters import runtime_of
-from service.engine.process.readiness import Readiness
+from service.engine.endpoints.service_app import app_of, runtime_of
 
 router = APIRouter()
 
@@ -29,8 +28,7 @@ async def alive() -> dict[str, str]:
 @router.get("/readyz", responses={503: {"description": "What is not ready", "model": Ready}})
 async def ready(request: Request, response: Response) -> Ready:
     """The database and the broker answer, and the process is not stopping."""
-    readiness: Readiness = request.app.state.readiness
-    failed = await readiness.failures()
+    failed = await app_of(request).readiness.failures()
     if failed:
         response.status_code = 503
     return Ready(status="unavailable" if failed else "ok", failed=failed)

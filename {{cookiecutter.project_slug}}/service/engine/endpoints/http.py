@@ -82,7 +82,9 @@ class WellFormed:
 def has_host(scope: Scope) -> bool:
     """Whether a request names its host as RFC 9112 §3.2 has it."""
     hosts = [value for name, value in scope["headers"] if name == b"host"]
-    return all(map(_HOST.fullmatch, hosts)) and (len(hosts) == 1 or (not hosts and scope["http_version"] == "1.0"))
+    if len(hosts) == 1:
+        return _HOST.fullmatch(hosts[0]) is not None
+    return not hosts and scope["http_version"] == "1.0"
 
 
 class _EnoughError(Exception):

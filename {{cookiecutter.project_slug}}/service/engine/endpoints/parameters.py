@@ -6,6 +6,7 @@ from fastapi import Depends, Query, WebSocket
 from fastapi.requests import HTTPConnection
 
 from service.engine.connection.session import new_id
+from service.engine.endpoints.service_app import runtime_of
 from service.engine.foundation.settings import S
 from service.engine.foundation.wire import BIGGEST_INTEGER, Number
 from service.engine.process.runtime import Runtime as _Runtime
@@ -13,12 +14,6 @@ from service.engine.storage.database import Database as _Database
 from service.engine.streams.streams import Streams as _Streams
 
 _CONNECTION_ID = "service.connection_id"
-
-
-def runtime_of(connection: HTTPConnection) -> _Runtime:
-    """The runtime of the process that a request or handshake came to."""
-    runtime: _Runtime = connection.app.state.runtime
-    return runtime
 
 
 def connection_id(handshake: HTTPConnection) -> str:

@@ -67,9 +67,10 @@ class Plan:
         found = []
         for step in self._steps:
             arguments: dict[str, Any] = dict.fromkeys(step.handshakes, handshake)
-            for values, given in ((step.of_path, path), (step.of_query, query)):
-                if values and not _read(values, given, arguments):
-                    return None
+            if step.of_path and not _read(step.of_path, path, arguments):
+                return None
+            if step.of_query and not _read(step.of_query, query, arguments):
+                return None
             found.append(arguments)
         return found
 
@@ -77,7 +78,8 @@ class Plan:
         """Call each function once, the endpoint with what the others returned."""
         made: list[Any] = []
         for step, own in zip(self._steps, arguments, strict=True):
-            own.update((name, made[number]) for name, number in step.results)
+            for name, number in step.results:
+                own[name] = made[number]
             made.append(await (step.call(**own) if step.is_async else run_in_threadpool(step.call, **own)))
 
 

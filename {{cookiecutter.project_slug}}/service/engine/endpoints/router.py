@@ -15,8 +15,9 @@ from service.engine.auth.handshake import authenticate, check_origin
 from service.engine.connection.connection import Connection, In, Out
 from service.engine.connection.life import WebSocketSession, live
 from service.engine.endpoints.errors import refuse
-from service.engine.endpoints.parameters import ResumeAfter, connection_id, runtime_of
+from service.engine.endpoints.parameters import ResumeAfter, connection_id
 from service.engine.endpoints.security import authenticated
+from service.engine.endpoints.service_app import runtime_of
 from service.engine.foundation.problems import Problem
 from service.engine.link.codec import Codec
 

@@ -8,7 +8,7 @@ from fastapi.security import HTTPBearer, SecurityScopes
 from service.engine.auth.handshake import bearer_token
 from service.engine.auth.principal import Principal
 from service.engine.auth.tokens import unauthorized
-from service.engine.endpoints.parameters import runtime_of
+from service.engine.endpoints.service_app import runtime_of
 from service.engine.foundation.operations import name_user
 from service.engine.foundation.problems import insufficient_scope
 

@@ -14,8 +14,9 @@ from service.engine.auth.handshake import authenticate, check_origin
 from service.engine.auth.principal import Principal
 from service.engine.connection.event_stream import EventStream
 from service.engine.connection.session import new_id
-from service.engine.endpoints.parameters import After, Limit, ResumeAfter, Runtime, runtime_of
+from service.engine.endpoints.parameters import After, Limit, ResumeAfter, Runtime
 from service.engine.endpoints.security import BEARER, CurrentUser
+from service.engine.endpoints.service_app import runtime_of
 from service.engine.foundation.wire import BIGGEST_INTEGER, Number, UserIdField
 from service.engine.link.server_sent_asgi import AsgiServerSentLink
 from service.engine.link.server_sent_socket import EXTENSION, SocketServerSentLink

@@ -1,7 +1,7 @@
 """Prometheus metrics, right for one process and for several."""
 
 import os
-from functools import cache
+from collections import Counter as Tally
 
 from prometheus_client import (
     REGISTRY,
@@ -20,9 +20,9 @@ _LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 
 class Metrics:
     """Every metric of the service.
 
-    What happens for each message is counted in plain integers, which `flush` adds to the Prometheus counters a few
-    times a second: a Prometheus counter takes a lock and, with several processes, writes to a file each time. What
-    happens for each connection is found by its label once: finding it takes longer than counting.
+    What happens for each message or connection is counted in plain integers, which `flush` adds to the Prometheus
+    counters a few times a second: a Prometheus counter takes a lock and, with several processes, writes to a file each
+    time.
     """
 
     def __init__(self) -> None:
@@ -30,16 +30,18 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.messages_received = 0
         self.messages_sent = 0
+        self.handshakes: Tally[str] = Tally()
+        """By endpoint."""
+        self.closes: Tally[str] = Tally()
+        """By close code."""
 
         self._messages_received = self._counter("websocket_messages_received", "Messages received")
         self._messages_sent = self._counter("websocket_messages_sent", "Messages sent")
         self.connections = self._gauge("websocket_connections", "Open connections")
         self.outbox_bytes = self._gauge("websocket_outbox_bytes", "Bytes waiting for slow clients")
-        self.handshakes = self._counter("websocket_handshakes", "Accepted handshakes", "endpoint")
-        self.handshakes_at = cache(self.handshakes.labels)
+        self._handshakes = self._counter("websocket_handshakes", "Accepted handshakes", "endpoint")
         self.refusals = self._counter("websocket_refusals", "Handshakes refused, by the code of the answer", "reason")
-        self.closes = self._counter("websocket_closes", "Connections ended, by close code", "code")
-        self.closes_with = cache(self.closes.labels)
+        self._closes = self._counter("websocket_closes", "Connections ended, by close code", "code")
         self.bad_messages = self._counter("websocket_bad_messages", "Messages answered with an error", "code")
         self.limits = self._counter("websocket_limits", "Connections ended or messages dropped by a limit", "limit")
         self.heartbeat_timeouts = self._counter("websocket_heartbeat_timeouts", "Connections that stopped answering")
@@ -79,6 +81,10 @@ class Metrics:
         self._messages_received.inc(self.messages_received)
         self._messages_sent.inc(self.messages_sent)
         self.messages_received = self.messages_sent = 0
+        for counter, tally in ((self._handshakes, self.handshakes), (self._closes, self.closes)):
+            for label, count in tally.items():
+                counter.labels(label).inc(count)
+            tally.clear()
 
     def exposition(self) -> bytes:
         """The text that Prometheus scrapes: of this process, or of all that share a metrics directory.

@@ -11,16 +11,16 @@ from service.engine.foundation.wire import Refused
 Headers = Iterable[tuple[bytes, bytes]]
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_SWITCHING = (
-    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n"
-)
+_SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n%b\r\n"
 
 
 def switching(key: bytes, subprotocol: str | None, headers: Headers = ()) -> bytes:
     """The handshake with this `Sec-WebSocket-Key` is accepted."""
     proof = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
-    chosen = [(b"Sec-WebSocket-Protocol", subprotocol.encode("latin-1"))] if subprotocol else []
-    return b"".join([_SWITCHING % proof, _lines([*chosen, *headers]), b"\r\n"])
+    lines = b"Sec-WebSocket-Accept: %b\r\n" % proof
+    if subprotocol:
+        lines += b"Sec-WebSocket-Protocol: %b\r\n" % subprotocol.encode("latin-1")
+    return _SWITCHING % (lines + _lines(headers))
 
 
 def refusing(status: int, headers: Headers, body: bytes) -> bytes:
@@ -38,7 +38,7 @@ def refusing_alone(status: int) -> bytes:
 
 
 def _lines(headers: Headers) -> bytes:
-    return b"".join(b"%b: %b\r\n" % (name, value) for name, value in headers)
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 def _phrase(status: int) -> bytes:

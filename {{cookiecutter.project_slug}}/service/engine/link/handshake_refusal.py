@@ -12,10 +12,6 @@ _ASKED_FOR = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Ve
 _USUAL_CONNECTIONS = {b"Upgrade", b"upgrade", b"keep-alive, Upgrade"}
 _USUAL_KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
 """16 bytes in Base64."""
-_OF_BODIES = {b"content-length", b"transfer-encoding"}
-_LOOKED_AT = {
-    b"upgrade", b"connection", b"sec-websocket-version", b"sec-websocket-key", b"origin", *_OF_BODIES,
-}  # fmt: skip
 _NO_UPGRADE = "This is a WebSocket endpoint, and the request came without {}: a proxy in between may have removed it."
 _OLD_HTTP = "A WebSocket needs HTTP/1.1, and the request came as HTTP/{}: a proxy in between may have changed it."
 
@@ -26,25 +22,22 @@ def refusal_of(method: str, http_version: str, headers: Headers) -> Refusal | No
     Other protocols next to `websocket` are legal, and so are several lines of a list. Nothing of what came is repeated,
     because it may hold a token.
     """
-    if method == "GET" and http_version == "1.1" and _is_usual(headers.raw):
+    if method == "GET" and http_version == "1.1" and is_usual(headers.raw):
         return None
     return next(_faults(method, http_version, headers), None)
 
 
-def _is_usual(headers: list[tuple[bytes, bytes]]) -> bool:
+def is_usual(headers: list[tuple[bytes, bytes]]) -> bool:
     """Whether it is as nearly all clients write it, and so not worth a closer look."""
-    found: dict[bytes, bytes] = {}
-    for name, value in headers:
-        if name in _LOOKED_AT:
-            if name in found:
-                return False
-            found[name] = value
+    found = dict(headers)
     return (
-        found.get(b"upgrade") == b"websocket"
+        len(found) == len(headers)
+        and found.get(b"upgrade") == b"websocket"
         and found.get(b"connection") in _USUAL_CONNECTIONS
         and found.get(b"sec-websocket-version") == b"13"
         and _USUAL_KEY.fullmatch(found.get(b"sec-websocket-key", b"")) is not None
-        and not found.keys() & _OF_BODIES
+        and b"content-length" not in found
+        and b"transfer-encoding" not in found
     )
 
 

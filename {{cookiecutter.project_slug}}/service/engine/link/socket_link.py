@@ -1,4 +1,4 @@
-"""The link that is the protocol of its own socket, from the accepted handshake on.
+"""The link that is the protocol of its own socket, from the handshake on.
 
 - Reading goes on while a handler is busy, so pongs and closes are seen.
 - A closing handshake that the client does not finish ends with `abort()`, never with a flush that cannot come.
@@ -51,16 +51,13 @@ class SocketLink(asyncio.Protocol):
         "_writable", "_write_paused", "loop", "receiver", "transport",
     )  # fmt: skip
 
-    def __init__(
-        self, transport: Transport, loop: asyncio.AbstractEventLoop, open_links: set[Any], key: bytes, early: bytes
-    ) -> None:
-        """`key` is the client's `Sec-WebSocket-Key`; `open_links` has the link as long as its socket is open."""
-        self.transport = transport
+    def __init__(self, loop: asyncio.AbstractEventLoop, open_links: set[Any]) -> None:
+        """`open_links` has the link as long as its socket is open."""
         self.loop = loop
         self._open_links = open_links
-        self._key: bytes | None = key
-        """As long as the handshake is not answered."""
-        self._early = early
+        self._key: bytes | None = None
+        """The client's `Sec-WebSocket-Key`, as long as the handshake is not answered."""
+        self._early = b""
         self._life: Coroutine[Any, Any, None] | None = None
         self.receiver: Receiver | None = None
         self._reader: FrameReader | None = None
@@ -69,10 +66,17 @@ class SocketLink(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._unsent: list[bytes] = []
         self._writable = _WRITABLE
-        open_links.add(self)
-        transport.set_write_buffer_limits(high=min(_HIGH_WATER, self.max_outbox_bytes))
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        self.transport = transport
+        self._open_links.add(self)
 
     # The handshake
+
+    def asked(self, key: bytes, early: bytes) -> None:
+        """The client's handshake has come, with this `Sec-WebSocket-Key`, and `early` after it."""
+        self._key, self._early = key, early
+        self.transport.set_write_buffer_limits(high=min(_HIGH_WATER, self.max_outbox_bytes))
 
     @property
     def answered(self) -> bool:

@@ -1,47 +1,57 @@
-"""Where uvicorn's part in a WebSocket ends: it has read the handshake, and the rest is a `SocketLink`'s.
+"""Where HTTP ends and a WebSocket begins: its handshake is read, and the rest is a `SocketLink`'s.
 
 This is all of uvicorn's insides that a WebSocket touches; `check_uvicorn` tells at start whether they are as expected.
 """
 
 import asyncio
+from asyncio import Transport
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from contextvars import Context
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import structlog
 import uvicorn
+from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from service.engine.link.asgi_adapter import AsgiAdapter
+from service.engine.link.handshake_head import Handshake
 from service.engine.link.link import EXTENSION
 from service.engine.link.socket_link import SocketLink
 
-_READ = (
-    "app", "app_state", "asgi_version", "client", "connections", "headers", "loop", "root_path", "scheme", "server",
-    "tasks", "transport", "url",
-)  # fmt: skip
+_READ = ("app_state", "config", "headers", "loop", "server_state", "transport", "url")
 """Of uvicorn's HTTP protocol, once it has read a head."""
 _OVERRIDDEN = ("_should_upgrade", "_unset_keepalive_if_required", "on_response_complete", "timeout_keep_alive_handler")
 """Methods of its own that it has to call, or ours do."""
+
+_IPV4_AS_IPV6 = "::ffff:"
 
 _Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 _logger = structlog.get_logger(__name__)
 
 
-def upgrade(http: HttpToolsProtocol, link_class: type[SocketLink], early: bytes) -> None:
-    """Make a link of the socket, and let the application answer the handshake; `early` has come after it."""
-    http.connections.discard(http)
-    key = next(value for name, value in http.headers if name == b"sec-websocket-key")
-    link = link_class(http.transport, http.loop, http.connections, key, early)
-    http.transport.set_protocol(link)
-    serving = _serve(http.app, _scope(http, link), link)
-    task = http.loop.create_task(serving, context=Context())  # not in the one of the request before
-    http.tasks.add(task)
-    task.add_done_callback(http.tasks.discard)
+class Server(NamedTuple):
+    """What uvicorn gives to the protocol of each socket, by which it makes it."""
+
+    config: Config
+    state: ServerState
+    app_state: dict[str, Any]
+    loop: asyncio.AbstractEventLoop
+
+
+def serve(server: Server, link: SocketLink, handshake: Handshake) -> None:
+    """Let the application answer the handshake that has come on the socket of `link`."""
+    link.asked(next(value for name, value in handshake.headers if name == b"sec-websocket-key"), handshake.early)
+    scope = _scope(server, link.transport, handshake)
+    scope["extensions"][EXTENSION] = link
+    serving = _serve(server.config.loaded_app, scope, link)
+    task = server.loop.create_task(serving, context=Context())  # not in the one of the request before
+    server.state.tasks.add(task)
+    task.add_done_callback(server.state.tasks.discard)
 
 
 async def _serve(app: _Application, scope: dict[str, Any], link: SocketLink) -> None:
@@ -71,25 +81,40 @@ async def _serve(app: _Application, scope: dict[str, Any], link: SocketLink) -> 
             link.abort()
 
 
-def _scope(http: HttpToolsProtocol, link: SocketLink) -> dict[str, Any]:
-    raw_path, _, query = http.url.partition(b"?")
-    offered = [value.decode("latin-1") for name, value in http.headers if name == b"sec-websocket-protocol"]
+def _scope(server: Server, transport: Transport, handshake: Handshake) -> dict[str, Any]:
+    raw_path, _, query = handshake.target.partition(b"?")
+    root_path = server.config.root_path
+    offered = [value.decode("latin-1") for name, value in handshake.headers if name == b"sec-websocket-protocol"]
     return {
         "type": "websocket",
-        "asgi": {"version": http.asgi_version, "spec_version": "2.4"},
+        "asgi": {"version": server.config.asgi_version, "spec_version": "2.4"},
         "http_version": "1.1",
-        "scheme": "wss" if http.scheme == "https" else "ws",
-        "server": http.server,
-        "client": http.client,
-        "root_path": http.root_path,
-        "path": http.root_path + unquote(raw_path.decode("ascii")),
-        "raw_path": http.root_path.encode("ascii") + raw_path,
+        "scheme": "wss" if server.config.is_ssl else "ws",
+        "server": _address(transport, "sockname"),
+        "client": client_of(transport),
+        "root_path": root_path,
+        "path": root_path + unquote(raw_path.decode("ascii")),
+        "raw_path": root_path.encode("ascii") + raw_path,
         "query_string": query,
-        "headers": http.headers,
+        "headers": handshake.headers,
         "subprotocols": [name.strip() for value in offered for name in value.split(",")],
-        "state": http.app_state.copy(),
-        "extensions": {"websocket.http.response": {}, EXTENSION: link},
+        "state": server.app_state.copy(),
+        "extensions": {"websocket.http.response": {}},
     }
+
+
+def client_of(transport: Transport) -> tuple[str, int] | None:
+    """Its address, that of IPv4 as such where the socket takes both."""
+    address = _address(transport, "peername")
+    if address is not None and address[0].startswith(_IPV4_AS_IPV6):
+        return address[0].removeprefix(_IPV4_AS_IPV6), address[1]
+    return address
+
+
+def _address(transport: Transport, name: str) -> tuple[str, int] | None:
+    """As the transport knows it: to ask the socket, as uvicorn does, takes ten times as long."""
+    address = transport.get_extra_info(name)
+    return address[:2] if isinstance(address, tuple) else None
 
 
 def check_uvicorn() -> None:
@@ -98,7 +123,7 @@ def check_uvicorn() -> None:
     Raises:
         RuntimeError: It names what is missing.
     """
-    config = uvicorn.Config(_no_application, interface="asgi3", ws="none", log_config=None)
+    config = Config(_no_application, interface="asgi3", ws="none", log_config=None)
     config.load()
     with closing(asyncio.new_event_loop()) as loop:
         http = HttpToolsProtocol(config, ServerState(), {}, loop)

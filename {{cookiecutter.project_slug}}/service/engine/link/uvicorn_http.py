@@ -16,17 +16,17 @@ from starlette.datastructures import Headers
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from service.engine.foundation.wire import Error
+from service.engine.link.handshake_head import Handshake
 from service.engine.link.handshake_refusal import refusal_of
 from service.engine.link.server_sent_socket import EXTENSION
 from service.engine.link.socket_link import SocketLink
-from service.engine.link.upgrade import upgrade
+from service.engine.link.upgrade import Server, client_of, serve
 from service.engine.link.uvicorn_http_times import TimedHttpProtocol
 
 _MOST_AROUND_BODY = 65_536
 """Bytes of head, chunk sizes and trailers. The body itself is for `BodyLimit` to count."""
 _LINGER = 1.0
 """Seconds that a client gets to take the answer to what cannot be read; closing at once could reset it away."""
-_IPV4_AS_IPV6 = "::ffff:"
 
 _logger = structlog.get_logger(__name__)
 
@@ -61,8 +61,7 @@ class BoundedHttpProtocol(TimedHttpProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if self.client is not None and self.client[0].startswith(_IPV4_AS_IPV6):
-            self.client = (self.client[0].removeprefix(_IPV4_AS_IPV6), self.client[1])
+        self.client = client_of(transport)
 
     def data_received(self, data: bytes) -> None:
         arrived = len(data)
@@ -182,7 +181,12 @@ class BoundedHttpProtocol(TimedHttpProtocol):
         self.stop_timers()
         self.flow.resume_reading()
         early, self._early = self._early, b""
-        upgrade(self, self.link_class, early)
+        self.connections.discard(self)
+        server = Server(self.config, self.server_state, self.app_state, self.loop)
+        link = self.link_class(self.loop, self.connections)
+        link.connection_made(self.transport)
+        self.transport.set_protocol(link)
+        serve(server, link, Handshake(self.url, self.headers, early))
         del self.parser, self.cycle  # they refer to us: without cycles all goes now, not when garbage is collected
 
     def on_response_complete(self) -> None:
@@ -243,7 +247,7 @@ class BoundedHttpProtocol(TimedHttpProtocol):
 
 
 def http_class(link_class: type[SocketLink]) -> type[BoundedHttpProtocol]:
-    """The class to pass to uvicorn as `http`."""
+    """The class for a service's HTTP, whose WebSockets are links of `link_class`."""
     return type("ConfiguredHttpProtocol", (BoundedHttpProtocol,), {"link_class": link_class})
 
 

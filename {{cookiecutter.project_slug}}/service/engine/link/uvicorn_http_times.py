@@ -9,7 +9,7 @@ from time import monotonic
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-_REQUEST_SECONDS = 10.0
+REQUEST_SECONDS = 10.0
 
 
 class TimedHttpProtocol(HttpToolsProtocol):
@@ -95,9 +95,9 @@ class TimedHttpProtocol(HttpToolsProtocol):
 
     def _expect_request(self) -> None:
         """A timer that runs is not made anew for each request: it looks again when it is over."""
-        self._arrives_by = monotonic() + _REQUEST_SECONDS
+        self._arrives_by = monotonic() + REQUEST_SECONDS
         if self._arrival is None:
-            self._arrival = self.loop.call_later(_REQUEST_SECONDS, self._look_for_arrival)
+            self._arrival = self.loop.call_later(REQUEST_SECONDS, self._look_for_arrival)
 
     def _look_for_arrival(self) -> None:
         self._arrival = None

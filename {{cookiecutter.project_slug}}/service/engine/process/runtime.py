@@ -92,6 +92,7 @@ class Runtime:
             await self.hub.close()
             await tasks.ended()
             await self.tokens.close()
+            self.metrics.flush()
 
     def _work_that_is_declared(self) -> Iterator[Work]:
         if any(stream.presence for stream in self.streams.declared):

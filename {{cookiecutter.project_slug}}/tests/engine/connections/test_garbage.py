@@ -1,42 +1,23 @@
 """Nothing of a connection outlives it, and nothing waits for the garbage collector, whose passes delay all others."""
 
-import asyncio
 import gc
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import structlog
-import uvicorn
-from uvicorn.server import ServerState
 
 from service.engine.application import application
-from service.engine.application.application import Application
 from service.engine.connection.session import ClientSession
 from service.engine.link.asgi_adapter import AsgiAdapter
-from service.engine.link.socket_link import SocketLink, link_class
-from service.engine.link.uvicorn_http import BoundedHttpProtocol, http_class
+from service.engine.link.socket_link import SocketLink
+from service.engine.link.uvicorn_http import BoundedHttpProtocol
 from tests.engine.application.endpoints import faulty
-from tests.engine.application.settings import Settings
+from tests.engine.kit.in_process import serving
 from tests.engine.kit.raw import CLOSE, TEXT, RawClient, frame
 from tests.engine.kit.waiting import eventually
 
 OF_A_CONNECTION = (AsgiAdapter, BoundedHttpProtocol, ClientSession, SocketLink)
-
-
-@asynccontextmanager
-async def serving() -> AsyncIterator[tuple[int, ServerState]]:
-    """An application in this process, by our protocol, on no database."""
-    settings = Settings(database_url="postgresql://nobody@localhost:1/nothing", secret_key="x" * 32)
-    app = Application(settings=Settings, endpoints=[faulty.router]).create(settings)
-    protocol = http_class(link_class(1_048_576, 65_536))
-    config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None, reset_contextvars=True)
-    config.load()
-    state = ServerState()
-    server = await asyncio.get_running_loop().create_server(lambda: protocol(config, state, {}), "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1], state
 
 
 @pytest.fixture
@@ -62,7 +43,7 @@ def left() -> list[Any]:
 @pytest.mark.parametrize("way", ["a close", "an end", "a breach", "a bug", "a refusal", "nothing of the kind"])
 async def test_nothing_is_left(way: str) -> None:
     path = {"a bug": "/ws/bug", "a refusal": "/ws/problem-at-the-door"}.get(way, "/ws/echo")
-    async with serving() as (port, state):
+    async with serving(faulty.router) as (port, state):
         for _ in range(3):
             async with RawClient.unshaken(port) as client:
                 try:

@@ -64,7 +64,9 @@ async def answering(answer: Answer) -> AsyncIterator[tuple[RawClient, Transport]
 
         def data_received(self, _data: bytes) -> None:
             loop = asyncio.get_running_loop()
-            link = make(transports[0], loop, set(), b"key", b"")  # type: ignore[arg-type]
+            link = make(loop, set())
+            link.connection_made(transports[0])  # type: ignore[arg-type]
+            link.asked(b"key", b"")
             transports[0].set_protocol(link)
             loop.create_task(link.accept(Receiver(link, answer), None))  # noqa: RUF006 - it does not wait
 
