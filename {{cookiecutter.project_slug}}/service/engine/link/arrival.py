@@ -17,6 +17,9 @@ from service.engine.link.upgrade import Server, serve
 from service.engine.link.uvicorn_http import http_class
 from service.engine.link.uvicorn_http_times import REQUEST_SECONDS
 
+_LOOK_SECONDS = 0.25
+"""However many there are, they are looked at no more often."""
+
 
 class Arrivals:
     """Makes the protocol of each socket, and knows those that have said nothing yet. Passed to uvicorn as `http`."""
@@ -27,7 +30,7 @@ class Arrivals:
             "ConfiguredArrival", (_Arrival, link_class), {"arrivals": self, "__slots__": ()}
         )
         self.waiting: dict[SocketLink, float] = {}
-        """Until when, the first who has to go first."""
+        """Until when."""
         self._server: Server | None = None
         self._timer: TimerHandle | None = None
 
@@ -62,13 +65,12 @@ class Arrivals:
         http.data_received(data)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = None
         now = monotonic()
-        for link, until in list(self.waiting.items()):
-            if until > now:
-                self._timer = loop.call_later(until - now, self._look, loop)
-                return
+        for link in [link for link, until in self.waiting.items() if until <= now]:
+            del self.waiting[link]
             link.abort()
+        next_look = max(min(self.waiting.values(), default=0.0) - now, _LOOK_SECONDS)
+        self._timer = loop.call_later(next_look, self._look, loop) if self.waiting else None
 
 
 class _Arrival(SocketLink):

@@ -22,6 +22,8 @@ from service.engine.link.handshake_head import Handshake
 from service.engine.link.link import EXTENSION
 from service.engine.link.socket_link import SocketLink
 
+_OF_CONFIG = ("asgi_version", "is_ssl", "loaded_app", "root_path")
+_OF_STATE = ("connections", "tasks")
 _READ = ("app_state", "config", "headers", "loop", "server_state", "transport", "url")
 """Of uvicorn's HTTP protocol, once it has read a head."""
 _OVERRIDDEN = ("_should_upgrade", "_unset_keepalive_if_required", "on_response_complete", "timeout_keep_alive_handler")
@@ -128,7 +130,8 @@ def check_uvicorn() -> None:
     with closing(asyncio.new_event_loop()) as loop:
         http = HttpToolsProtocol(config, ServerState(), {}, loop)
     http.on_message_begin()
-    missing = [name for name in (*_READ, *_OVERRIDDEN) if not hasattr(http, name)]
+    used = ((config, _OF_CONFIG), (http.server_state, _OF_STATE), (http, (*_READ, *_OVERRIDDEN)))
+    missing = [name for owner, names in used for name in names if not hasattr(owner, name)]
     if missing:
         raise RuntimeError(
             f"uvicorn {uvicorn.__version__} is not the one that the WebSocket engine builds on: {', '.join(missing)} "
