@@ -9,6 +9,7 @@ _OBSOLETE_TEXT = (
 )
 _SAID_BY_UVICORN = "it is an error in the application, which hears of it in uvicorn's words; the client gets no answer"
 _DIFFERENCES = {
+    "test_http_request::test_request_body_chunking": "a body comes in pieces as they arrive, whatever the option",
     "test_http_request::test_root_path_header": _OWN_HEADER,
     "test_http_request::test_x_forwarded_for_parsed": _NO_PORT,
     "test_http_response::test_headers_type": _SAID_BY_UVICORN,
