@@ -133,7 +133,7 @@ def test_every_metric_line_is_in_the_embedded_metric_format(project: Path) -> No
         "cloudwatch.observe(0.0, 0.25, 3)\n"
         "metrics.refusals.labels('at_capacity').inc(2)\n"
         "metrics.refusals.labels('invalid_token').inc(5)\n"
-        "metrics.closes.labels('1012').inc(7)\n"
+        "metrics.closes['1012'] += 7\n"
         "metrics.messages_sent = 9\n"
         "metrics.flush()\n"
         "cloudwatch.observe(60.0, 0.01, 4)\n"
