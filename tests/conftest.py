@@ -36,11 +36,7 @@ LONGEST = [
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):
-        bytecode = TemporaryDirectory(prefix="bytecode-")
-        config.add_cleanup(bytecode.cleanup)
-        os.environ["PYTHONPYCACHEPREFIX"] = bytecode.name  # projects that tests share stay as they were baked
-        os.environ["PIP_COMPILE"] = "0"  # most of what is installed is never imported
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # projects that tests share stay as they were baked
     config.addinivalue_line("markers", "needs(program): the test runs only where this program is installed")
 
 
