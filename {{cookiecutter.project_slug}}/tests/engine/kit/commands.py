@@ -14,10 +14,7 @@ from tests.engine.kit import warm
 
 PROJECT = Path(__file__).resolve().parents[3]
 SECRET_KEY = "a key that only these tests sign with and long enough for any HMAC algorithm"
-KEPT = (
-    *("HOME", "LANG", "LC_ALL", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "TMPDIR", "USER"),
-    "VIRTUAL_ENV",
-)
+KEPT = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONDONTWRITEBYTECODE", "TMPDIR", "USER", "VIRTUAL_ENV")
 
 
 def plain_environment(**settings: str) -> dict[str, str]:
