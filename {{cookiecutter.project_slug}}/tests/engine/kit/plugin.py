@@ -98,8 +98,8 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Two for each core: tests wait a good part of the time."""
-    return 2 * (os.cpu_count() or 1)
+    """Three for two cores: tests wait a good part of the time, and each process has a start to pay for."""
+    return max(2, 3 * (os.cpu_count() or 1) // 2)
 
 
 @pytest.hookimpl(optionalhook=True)
