@@ -10,6 +10,11 @@ from tests.bakery import bake
 from tests.making import free_port, make, record_missing, running, wait_for
 from tests.pythons import NEWEST, OLDEST, interpreter
 
+# Of the pages and clients in JavaScript, no line runs in the project's Python: one Python does for them.
+WITHOUT_BROWSERS = "PYTEST_ADDOPTS=" + " ".join(
+    f"--ignore-glob=*/test_{name}*" for name in ("javascript", "page", "typescript")
+)
+
 pytestmark = [pytest.mark.needs("git"), pytest.mark.needs("make"), pytest.mark.timeout(1500)]
 
 
@@ -33,7 +38,7 @@ def test_a_project_without_the_example_is_green_at_once_on_the_newest_python_and
     project = bake(template, place, example="none")
     make(project, "setup", f"PYTHON={interpreter(NEWEST)}")
     make(project, "lint")
-    record_missing(make(project, "test") + make(project, "test-engine"), record_property)
+    record_missing(make(project, "test") + make(project, "test-engine", WITHOUT_BROWSERS), record_property)
     port, log = free_port(), place / "run.log"
     with running(project, "run", log, PORT=str(port)) as served:
         wait_for(rf"Page +http://[\w.]+:{port}/", log, served)
@@ -41,6 +46,5 @@ def test_a_project_without_the_example_is_green_at_once_on_the_newest_python_and
             assert b"endpoints.js" in page.read()
         make(project, "loadtest", "SCENARIO=idle", "USERS=20", "TIME=5s", f"URL=http://127.0.0.1:{port}")
     full = bake(template, place / "full")
-    without_browsers = "PYTEST_ADDOPTS=--ignore-glob=*/test_page*"  # in which no Python runs
-    arguments = ("--assume-old=setup", "test", f"bin={project}/.venv/bin", without_browsers)
+    arguments = ("--assume-old=setup", "test", f"bin={project}/.venv/bin", WITHOUT_BROWSERS)
     record_missing(make(full, *arguments), record_property)
