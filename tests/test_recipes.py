@@ -45,6 +45,19 @@ def test_they_are_stored_migrated_linted_and_keep_their_own_tests(
     record_missing(python(cooked, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests), record_property)
 
 
+def test_a_table_is_partitioned_with_all_that_is_in_it(
+    template: Path, place: Path, record_property: Callable[[str, object], None]
+) -> None:
+    project = bake(template, place)
+    migration, test = apply(project / "docs" / "partition-a-large-table.md", project)
+    python(project, "-m", "ruff", "format", "--check", migration, test)
+    python(project, "-m", "ruff", "check", migration, test)
+    python(project, "-m", "service", "migrate")
+    assert "No new upgrade operations detected" in python(project, "-m", "alembic", "check")
+    tests = [test, *(f"tests/test_{name}.py" for name in ("comments", "live_comments", "migrations"))]
+    record_missing(python(project, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests), record_property)
+
+
 def test_they_are_typed(cooked: Path) -> None:
     """With what the linter knows of the packages, where it has run."""
     code = [str(path.relative_to(cooked)) for path in (cooked / "service").glob("*.py")]
