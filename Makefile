@@ -4,15 +4,19 @@ project := {{cookiecutter.project_slug}}
 infrastructure := $(addsuffix .py,$(addprefix tests/test_,applying cloud deploy image infra locks names production publishing \
 	secrets timing watcher workflows))
 compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
-# In a third of pip's time; pip does it where it alone is told of an index.
-fill = $(bin)/uv pip install --quiet --python $(1) --compile-bytecode --require-hashes $(addprefix --requirement ,$(2)) || \
-	$(1)/bin/python -m pip --quiet --quiet --disable-pip-version-check install --require-hashes $(addprefix --requirement ,$(2))
 requirements := tests/requirements.txt '$(project)/tests/requirements.txt'
+pip = $(1)/bin/python -m pip --quiet --quiet --disable-pip-version-check install --require-hashes $(addprefix --requirement ,$(2))
+# uv takes a third of pip's time; it does not read what pip is told of an index of one's own: then pip does it.
+packages = { ! $(1)/bin/python -m pip config list | grep '\.index-url=' >/dev/null && \
+	sed -n '/^uv==/,/[^\\]$$/p' tests/requirements.txt > $(1)/uv.txt && $(call pip,$(1),$(1)/uv.txt) && \
+	$(1)/bin/uv pip install --quiet --python $(1)/bin/python --compile-bytecode --require-hashes $(addprefix --requirement ,$(2)) || \
+	$(call pip,$(1),$(2)); }
 export PATH := $(CURDIR)/build/bin:$(PATH)
 
-# Python and pip look, and put things, where this Makefile says, whatever other tools have told them in this shell.
+# Python, pip and uv look, and put things, where this Makefile says, whatever other tools have told them in this shell.
 unexport CDPATH PYTHONHOME PYTHONPATH PYTHONSAFEPATH
 unexport PIP_CONSTRAINT PIP_DRY_RUN PIP_EDITABLE PIP_NO_BINARY PIP_PREFIX PIP_PYTHON PIP_REQUIREMENT PIP_ROOT PIP_TARGET
+unexport UV_CONSTRAINT UV_EXCLUDE_NEWER UV_NO_BINARY UV_OVERRIDE UV_PYTHON UV_SYSTEM_PYTHON
 export PIP_USER := 0
 
 .DEFAULT_GOAL := help
@@ -45,7 +49,7 @@ lint: setup ## check format, lint rules and types of the template and, in place,
 conformance: setup ## run the Autobahn test suite, and uvicorn's and Daphne's own, against the service (needs Python 2.7: PYTHON2=/path/to/it)
 	@$(bin)/python conformance/run.py
 
-checkov: setup ## install checkov into build/: the checks of Terraform need it
+checkov: ## install checkov into build/: the checks of Terraform need it
 	@cmp -s tests/checkov.txt build/checkov/requirements.txt || $(MAKE) --no-print-directory install-checkov
 
 benchmarks: setup ## measure the service beside its peers, half an hour of two cores; ARGS=--quick prints one short run
@@ -71,22 +75,20 @@ install install-checkov build/.venv/requirements.txt: export PYTHONWARNINGS :=
 install: python
 	@echo "installing the template's tools into $(CURDIR)/.venv (half a minute)"
 	@$(PYTHON) -m venv --clear .venv
-	@sed -n '/^uv==/,/[^\\]$$/p' tests/requirements.txt > .venv/uv.txt
-	@$(bin)/python -m pip --quiet --quiet --disable-pip-version-check install --require-hashes --requirement .venv/uv.txt
-	@$(call fill,.venv,$(requirements))
+	@$(call packages,.venv,$(requirements))
 	@cat $(requirements) > .venv/requirements.txt
 
 install-checkov:
 	@echo "installing checkov into $(CURDIR)/build/checkov"
 	@$(PYTHON) -m venv --clear build/checkov
-	@$(call fill,build/checkov,tests/checkov.txt)
+	@$(call packages,build/checkov,tests/checkov.txt)
 	@mkdir -p build/bin && ln -sf ../checkov/bin/checkov build/bin/checkov
 	@cp tests/checkov.txt build/checkov/requirements.txt
 
 # Of the tools, a demonstration needs cookiecutter alone.
 build/.venv/requirements.txt: requirements.txt | python
 	@$(PYTHON) -m venv --clear build/.venv
-	@build/.venv/bin/python -m pip --quiet --quiet --disable-pip-version-check install --require-hashes --requirement $<
+	@$(call pip,build/.venv,$<)
 	@cp $< $@
 
 python:

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -124,49 +125,93 @@ def test_a_reader_who_has_seen_enough_is_no_error(commands: Commands) -> None:
 
 MAKE_FILES = ("Makefile", "tests/requirements.txt")
 STAND_IN = """#!/bin/sh
-# Makes an environment whose python writes down how it was called.
+# Makes an environment whose python and uv write down how they were called. Pip knows of the index in its variable;
+# uv fails where there is no network.
 case "$*" in
 *"-m venv"*)
     mkdir -p .venv/bin
-    printf '#!/bin/sh\\nenv > called-with\\n' > .venv/bin/python
-    chmod +x .venv/bin/python ;;
+    cat >.venv/bin/python <<'PYTHON'
+#!/bin/sh
+env >called-python
+echo "$*" >>calls
+case "$*" in *"config list") test -z "$PIP_INDEX_URL" || echo ":env:.index-url='$PIP_INDEX_URL'" ;; esac
+PYTHON
+    cat >.venv/bin/uv <<'UV'
+#!/bin/sh
+env >called-uv
+test -z "$UV_OFFLINE"
+UV
+    chmod +x .venv/bin/python .venv/bin/uv ;;
 esac
 """
+ELSEWHERE = {
+    "PIP_USER": "1",
+    "PIP_TARGET": "/elsewhere",
+    "PIP_PREFIX": "/elsewhere",
+    "PIP_ROOT": "/elsewhere",
+    "PIP_PYTHON": "/usr/bin/python3",
+    "PIP_DRY_RUN": "1",
+    "PIP_CONSTRAINT": "/elsewhere/constraints.txt",
+    "PIP_NO_BINARY": ":all:",
+    "PYTHONHOME": "/elsewhere",
+    "PYTHONPATH": "/elsewhere",
+    "PYTHONSAFEPATH": "1",
+    "PYTHONWARNINGS": "error",
+    "UV_CONSTRAINT": "/elsewhere/constraints.txt",
+    "UV_EXCLUDE_NEWER": "2020-01-01",
+    "UV_PYTHON": "/usr/bin/python3",
+    "UV_SYSTEM_PYTHON": "1",
+}
+
+
+@pytest.fixture
+def set_up(tmp_path: Path) -> Callable[..., None]:
+    """Runs `make setup` in a project's directory, with stand-ins for what it calls, and with these variables."""
+
+    def run(**variables: str) -> None:
+        for name in MAKE_FILES:
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            shutil.copy(PROJECT / name, tmp_path / name)
+        python = tmp_path / "stand-in"
+        python.write_text(STAND_IN)
+        python.chmod(0o755)
+        command = ["make", "setup", f"PYTHON={python}"]
+        environment = {"PATH": os.environ["PATH"], **variables}
+        made = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert made.returncode == 0, made.stderr
+
+    return run
+
+
+def variables_of(call: Path) -> dict[str, str]:
+    """What was in the environment of a stand-in."""
+    return dict(line.split("=", 1) for line in call.read_text().splitlines() if "=" in line)
 
 
 @pytest.mark.needs("make")
-def test_packages_are_installed_where_the_project_is_whatever_pip_was_told(tmp_path: Path) -> None:
-    for name in MAKE_FILES:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        shutil.copy(PROJECT / name, tmp_path / name)
-    python = tmp_path / "stand-in"
-    python.write_text(STAND_IN)
-    python.chmod(0o755)
-    elsewhere = {
-        "PIP_USER": "1",
-        "PIP_TARGET": "/elsewhere",
-        "PIP_PREFIX": "/elsewhere",
-        "PIP_ROOT": "/elsewhere",
-        "PIP_PYTHON": "/usr/bin/python3",
-        "PIP_DRY_RUN": "1",
-        "PIP_CONSTRAINT": "/elsewhere/constraints.txt",
-        "PIP_NO_BINARY": ":all:",
-        "PYTHONHOME": "/elsewhere",
-        "PYTHONPATH": "/elsewhere",
-        "PYTHONSAFEPATH": "1",
-        "PYTHONWARNINGS": "error",
-    }
-    kept = {"PIP_INDEX_URL": "https://packages.example.com/index", "PIP_CERT": "/etc/ssl/company.pem"}
-    made = subprocess.run(
-        ["make", "setup", f"PYTHON={python}"],
-        cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], **elsewhere, **kept},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert made.returncode == 0, made.stderr
-    called = dict(line.split("=", 1) for line in (tmp_path / "called-with").read_text().splitlines() if "=" in line)
-    assert called["PIP_USER"] == "0", "a file of pip's may say so too, and this counts more"
-    assert {name for name in elsewhere if called.get(name)} == {"PIP_USER"}
-    assert called.items() >= kept.items()
+def test_packages_are_installed_where_the_project_is_whatever_pip_and_uv_were_told(
+    set_up: Callable[..., None], tmp_path: Path
+) -> None:
+    kept = {"PIP_CERT": "/etc/ssl/company.pem", "UV_DEFAULT_INDEX": "https://packages.example.com/index"}
+    set_up(**ELSEWHERE, **kept)
+    for program in ("python", "uv"):
+        called = variables_of(tmp_path / f"called-{program}")
+        assert called["PIP_USER"] == "0", "a file of pip's may say so too, and this counts more"
+        assert {name for name in ELSEWHERE if called.get(name)} == {"PIP_USER"}
+        assert called.items() >= kept.items()
+    assert (tmp_path / "calls").read_text().endswith(" --requirement .venv/uv.txt\n"), "the rest is uv's to install"
+
+
+@pytest.mark.needs("make")
+@pytest.mark.parametrize(
+    "variables",
+    [{"PIP_INDEX_URL": "https://packages.example.com/index"}, {"UV_OFFLINE": "1"}],
+    ids=["told", "uv fails"],
+)
+def test_where_pip_is_told_of_an_index_or_uv_fails_pip_installs(
+    set_up: Callable[..., None], tmp_path: Path, variables: dict[str, str]
+) -> None:
+    set_up(**variables)
+    assert (tmp_path / "calls").read_text().endswith(" install --require-hashes --requirement tests/requirements.txt\n")
+    assert variables_of(tmp_path / "called-python").items() >= variables.items()
+    assert (tmp_path / "called-uv").exists() == ("UV_OFFLINE" in variables)
