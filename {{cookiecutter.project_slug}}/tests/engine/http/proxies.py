@@ -1,5 +1,6 @@
-"""Real nginx and HAProxy in front of a service, configured as our guide says."""
+"""Real nginx, HAProxy and Caddy in front of a service, configured as our guide says."""
 
+import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,8 +17,12 @@ from tests.engine.kit.programs import find_program
 from tests.engine.kit.running import HOST, Service, free_port
 from tests.engine.kit.waiting import wait_until
 
-GUIDE = PROJECT / "docs" / "security.md"
-LISTENING = {"nginx": ("listen 80;", "listen {}:{};"), "haproxy": ("bind :80", "bind {}:{}")}
+GUIDE = PROJECT / "docs" / "proxies.md"
+LISTENING = {
+    "nginx": ("listen 80;", "listen {}:{};"),
+    "haproxy": ("bind :80", "bind {}:{}"),
+    "caddy": (":80 {", "http://{}:{} {{"),
+}
 AROUND_THE_GUIDE = {
     "nginx": """
         daemon off;
@@ -35,8 +40,13 @@ AROUND_THE_GUIDE = {
         }}
     """,
     "haproxy": "global\n    nbthread 1\n    maxconn 200\n{guide}",
+    "caddy": "{{\n    admin off\n}}\n{guide}",
 }
-IN_THE_FOREGROUND = {"nginx": ["-e", "stderr", "-c"], "haproxy": ["-db", "-f"]}
+IN_THE_FOREGROUND = {
+    "nginx": ["-e", "stderr", "-c"],
+    "haproxy": ["-db", "-f"],
+    "caddy": ["run", "--adapter", "caddyfile", "--config"],
+}
 
 
 @dataclass
@@ -83,7 +93,8 @@ def in_front_of(
     configuration.write_text(AROUND_THE_GUIDE[program].format(here=here, guide=guide))
     with (here / "log").open("w") as log:
         command = [path, *IN_THE_FOREGROUND[program], str(configuration)]
-        process = subprocess.Popen(command, cwd=here, stdout=log, stderr=log)
+        keeps = {"XDG_CONFIG_HOME": str(here), "XDG_DATA_HOME": str(here)}  # what Caddy would keep in a home
+        process = subprocess.Popen(command, cwd=here, env=os.environ | keeps, stdout=log, stderr=log)
     try:
         proxy = RealProxy(program, port, service, process)
         wait_until(lambda: is_up(proxy, here / "log"), f"{program} listens")

@@ -18,12 +18,13 @@ from tests.engine.kit.tokens import bearer, token
 from tests.engine.kit.waiting import eventually
 from tests.engine.rooms import enter
 
-PROGRAMS = [pytest.param(name, marks=pytest.mark.needs(name)) for name in ("nginx", "haproxy")]
+PROGRAMS = [pytest.param(name, marks=pytest.mark.needs(name)) for name in ("nginx", "haproxy", "caddy")]
 CORKED = 0.2
 CONNECTIONS, REQUESTS_OF_EACH = 5, 8
 CLOSES_SOON = {
     "nginx": {"keepalive_timeout 60s": "keepalive_timeout 200ms"},
     "haproxy": {"pool-purge-delay 5s": "pool-purge-delay 50ms"},
+    "caddy": {"keepalive 60s": "keepalive 200ms"},
 }
 TAKES_UPGRADE_AWAY = {
     "nginx": {"proxy_set_header Upgrade $http_upgrade;": "", "Connection $hop;": 'Connection "";'},
@@ -33,6 +34,7 @@ TAKES_UPGRADE_AWAY = {
         "proxy_set_header Connection $hop;": "",
     },
     "haproxy": {"option forwardfor": "http-request del-header Upgrade"},
+    "caddy": {"respond 404": "request_header -Upgrade\n    respond 404"},
 }
 
 

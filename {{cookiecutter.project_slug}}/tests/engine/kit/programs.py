@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-INSTALL = {name: f"apt-get install {name}" for name in ("chromium", "haproxy", "nginx", "npm", "pgbouncer")}
+INSTALL = {name: f"apt-get install {name}" for name in ("caddy", "chromium", "haproxy", "nginx", "npm", "pgbouncer")}
 ALIASES = {
     "chromium": ("chromium-browser", "google-chrome", "google-chrome-stable"),
     "haproxy": ("/usr/sbin/haproxy",),
