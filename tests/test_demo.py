@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.needs("git"), pytest.mark.needs("make")]
 def test_make_demo_leads_from_a_clone_to_the_first_pong(place: Path, version: str) -> None:
     settings = {"PYTHON": interpreter(version)} if version in BETWEEN else {}
     if version == BETWEEN[0]:
-        settings["UV_OFFLINE"] = "1"  # so that pip has to do it
+        settings |= {"UV_NO_CACHE": "1", "UV_OFFLINE": "1"}  # so that pip has to do it
     clone = copy_template(place / "clone")
     subprocess.run(["git", "init", "--quiet", clone], check=True)
     port, log = free_port(), place / "demo.log"
