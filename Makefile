@@ -78,7 +78,7 @@ install: python
 	@$(call packages,.venv,$(requirements))
 	@cat $(requirements) > .venv/requirements.txt
 
-install-checkov:
+install-checkov: python
 	@echo "installing checkov into $(CURDIR)/build/checkov"
 	@$(PYTHON) -m venv --clear build/checkov
 	@$(call packages,build/checkov,tests/checkov.txt)
