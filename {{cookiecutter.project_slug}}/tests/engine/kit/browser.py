@@ -9,7 +9,14 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_pla
 from tests.engine.kit.programs import find_program
 from tests.engine.kit.running import Service
 
-FLAGS = ["--disable-gpu", "--disable-quic", "--disable-background-networking"]
+NOBODY_WATCHES = ("SpareRendererForSitePerProcess", "WebUIOmniboxAimPopup", "WebUIOmniboxPopup")
+"""What each window gets ready for a person, and more than half the CPU of a page; names it lacks, a browser ignores."""
+FLAGS = [
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    f"--disable-features={','.join(NOBODY_WATCHES)}",
+]
 PATIENCE = 15_000
 CONNECTION_LOST = (
     "net::ERR_CONNECTION",
