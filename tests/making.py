@@ -1,6 +1,7 @@
 """What a user does with make: runs a target to its end, or one that serves until it is interrupted."""
 
 import os
+import random
 import re
 import signal
 import socket
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 
 PATIENCE = 300
+_ports = random.SystemRandom()
+_kept: list[socket.socket] = []
 
 
 def bare_environment(**settings: str) -> dict[str, str]:
@@ -36,9 +39,16 @@ def make(directory: Path, *arguments: str) -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    """A port below those of outgoing connections, and kept from other tests until these end: see the project's own."""
+    while True:
+        port, probe = _ports.randrange(10_000, 32_000), socket.socket()
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            probe.close()
+            continue
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _kept.append(probe)
         return port
 
 

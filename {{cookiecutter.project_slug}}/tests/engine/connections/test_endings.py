@@ -67,7 +67,7 @@ async def test_the_wire_the_log_and_the_metrics_say_what_the_table_says(
     service: Service, connect: Connect, room: int, ending: Ending, said: list[str | bytes]
 ) -> None:
     path, closes = f"/ws/rooms/{room}", await count(service, ending.code)
-    client = await connect(service, path, token=token(1, ttl=60 if said else 1.9))
+    client = await connect(service, path, token=token(1, ttl=60 if said else 3))
     for frame in said:
         await client.send_raw(frame)
     assert await client.closed() == (ending.code, ending.reason)

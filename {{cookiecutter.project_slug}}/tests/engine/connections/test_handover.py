@@ -76,12 +76,14 @@ async def _send(websocket: object, messages: list[str]) -> None:
 
 
 async def test_it_may_close(service: Service) -> None:
+    seen = said(service, "the foreign endpoint has seen the end")
     async with open_websocket(f"{service.ws}/foreign/echo", proxy=None) as websocket:
         await websocket.send("bye")
         with pytest.raises(ConnectionClosed) as closed:
             await websocket.recv()
         assert closed.value.rcvd is not None
         assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4001, "as you like")
+    await eventually(lambda: said(service, "the foreign endpoint has seen the end") == seen + 1, "it is told")
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ async def test_a_stream_is_read_by_server_sent_events(plain: Service, connect: C
 async def test_refusals_and_closes_have_their_codes(plain: Service, connect: Connect, user: int) -> None:
     assert (await refused(plain.ws, "/ws/letters")).reason == (401, "missing_token", 1008)
     assert (await refused(plain.ws, "/ws/rooms/x", user=user)).reason[0] == 422
-    binary, bad, expiring = [await connect(plain, "/ws/letters", token=token(user, ttl=ttl)) for ttl in (60, 60, 2)]
+    binary, bad, expiring = [await connect(plain, "/ws/letters", token=token(user, ttl=ttl)) for ttl in (60, 60, 4)]
     await binary.send_raw(b"{}")
     assert (await binary.closed())[0] == 1003
     for _ in range(10):

@@ -182,7 +182,7 @@ async def test_a_statement_that_takes_too_long_is_an_outage(
     start_service: StartService, database: Database, connect: Connect, room: int
 ) -> None:
     """Somebody holds a lock, as a careless migration does."""
-    service = start_service(database=database, DATABASE_URL=f"{database.url}&options=-cstatement_timeout%3D300")
+    service = start_service(database=database, DATABASE_URL=f"{database.url}&options=-cstatement_timeout%3D2000")
     writer = await connect(service, f"/ws/rooms/{room}", user=1)
     assert (await enter(writer, "x"))["seq"] == 1
     holding, done = asyncio.Event(), asyncio.Event()

@@ -135,7 +135,7 @@ async def test_a_valkey_that_ends_idle_connections_costs_no_event(
     with valkey_client.Valkey.from_url(valkey) as administrator:
         for turn in range(1, 4):
             assert (await enter(writer, "x"))["seq"] == turn
-            assert (await reader.receive(1))["seq"] == turn
+            assert (await reader.receive(2.5))["seq"] == turn
             administrator.client_kill_filter(_type="normal", skipme=True)
     assert "publish_failed" not in service.log()
 

@@ -114,10 +114,12 @@ class Run:
 
 
 def servers_in(directory: Path) -> Iterator[psutil.Process]:
-    """The PostgreSQL servers that are at work below a directory."""
+    """The PostgreSQL servers that are at work below a directory; a child that has just begun looks like its server."""
     for process in psutil.process_iter():
         try:
-            if process.name() == "postgres" and directory in Path(process.cwd()).parents and "-D" in process.cmdline():
+            parent = process.parent()
+            is_server = process.name() == "postgres" and (parent is None or parent.name() != "postgres")
+            if is_server and directory in Path(process.cwd()).parents and "-D" in process.cmdline():
                 yield process
         except (psutil.Error, OSError):  # it has just ended
             continue

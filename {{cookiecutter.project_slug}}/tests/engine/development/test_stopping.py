@@ -76,7 +76,7 @@ def test_more_of_them_in_the_last_moments_change_nothing(
 def test_before_it_serves_they_end_it_too(run: StartRun) -> None:
     with socket.create_server((HOST, 0)) as silent:  # a database that never answers
         service = run(cold=True, DATABASE_URL=f"postgresql://{HOST}:{silent.getsockname()[1]}/x")
-        wait_until(lambda: is_listening(service), "it has begun")
+        wait_until(lambda: is_listening(service), "it has begun", within=30)
         assert ask_until_it_is_gone(service, signal.SIGTERM) == 0
     assert service.output == ""
 
@@ -100,7 +100,6 @@ def test_control_c_ends_it_without_a_word_of_complaint(
 ) -> None:
     window = terminal(PORT=str(free_port()))
     window.shows("Application startup complete.")
-    wait_until(lambda: len([*servers_in(home)]) == 1, "no child of it looks like another")
     (server,) = servers_in(home)
     window.type(CONTROL_C)
     assert window.ends() == 0, window.text
@@ -111,7 +110,7 @@ def test_control_c_ends_it_without_a_word_of_complaint(
 
 def test_control_c_before_it_serves_does_too(terminal: Callable[..., Terminal], home: Path) -> None:
     window = terminal(PORT=str(free_port()))
-    wait_until((home / ".local").exists, "it has begun")
+    wait_until((home / ".local").exists, "it has begun", within=30)
     for _ in range(3):
         window.type(CONTROL_C)
     assert window.ends() == 0, window.text

@@ -28,11 +28,11 @@ WRONG: dict[str, Callable[[int], str]] = {
 async def expires(client: Client, exp: float) -> None:
     """The connection ends when its token does."""
     assert await client.closed() == (1008, "token expired")
-    assert -0.1 < time.time() - exp < 1.5
+    assert -0.1 < time.time() - exp < 5
 
 
 async def test_at_the_end_of_its_token_a_connection_is_closed(service: Service, connect: Connect, user: int) -> None:
-    exp = int(time.time()) + 2
+    exp = int(time.time()) + 4
     clients = [await connect(service, path, token=token(user, exp=exp)) for path in AUTHENTICATED]
     for client in clients:
         await client.lives()
@@ -42,7 +42,7 @@ async def test_at_the_end_of_its_token_a_connection_is_closed(service: Service, 
 async def test_a_busy_connection_is_closed_in_time_too(
     service: Service, connect: Connect, room: int, user: int
 ) -> None:
-    exp = int(time.time()) + 2
+    exp = int(time.time()) + 4
     client = await connect(service, f"/ws/rooms/{room}", token=token(user, exp=exp))
 
     async def talk() -> None:
@@ -57,8 +57,8 @@ async def test_a_busy_connection_is_closed_in_time_too(
 
 async def test_a_newer_token_prolongs_the_connection(service: Service, connect: Connect, user: int) -> None:
     async def prolonged(path: str) -> None:
-        client = await connect(service, path, token=token(user, ttl=2))
-        exp = int(time.time()) + 4
+        client = await connect(service, path, token=token(user, ttl=3))
+        exp = int(time.time()) + 5
         answer = await client.ask({"type": "authenticate", "token": token(user, exp=exp)})
         assert answer == {"type": "authenticated", "expires_at": answer["expires_at"]}
         assert datetime.fromisoformat(answer["expires_at"]) == datetime.fromtimestamp(exp, UTC)
@@ -69,7 +69,7 @@ async def test_a_newer_token_prolongs_the_connection(service: Service, connect: 
 
 async def test_a_wrong_newer_token_changes_nothing(service: Service, connect: Connect, user: int) -> None:
     async def unchanged(newer: str) -> None:
-        exp = int(time.time()) + 2
+        exp = int(time.time()) + 4
         client = await connect(service, AUTHENTICATED[0], token=token(user, exp=exp))
         error = await client.ask({"type": "authenticate", "token": newer})
         assert error["type"] == "error"

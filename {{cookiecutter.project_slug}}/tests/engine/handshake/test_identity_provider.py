@@ -156,7 +156,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "no exp": (signed("EdDSA", exp=None), "exp"),
     "no sub": (signed("EdDSA", sub=None), "sub"),
     "a sub that is no number": (signed("EdDSA", "auth0|1"), "sub"),
-    "not valid yet": (signed("EdDSA", nbf=int(time.time()) + 600), ""),
+    "not valid yet": (signed("EdDSA", nbf=int(time.time()) + 86_400), ""),
 }
 
 

@@ -77,7 +77,7 @@ async def is_refused(service: Service, secret: str) -> None:
     async def refused_by_http() -> bool:
         return await reads(service, secret) == 401
 
-    await eventually(refused_by_http, "the token is refused", within=PROMISED)
+    await eventually(refused_by_http, "the token is refused")
     assert (await refused(service.ws, PATH, token=secret)).reason == REVOKED
 
 

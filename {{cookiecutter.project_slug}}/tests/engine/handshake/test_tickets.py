@@ -98,11 +98,11 @@ async def test_the_holder_of_a_ticket_is_the_user_it_was_issued_to(
 async def test_a_connection_by_ticket_ends_with_the_token_behind_it(
     service: Service, connect: Connect, http: httpx.AsyncClient, user: int
 ) -> None:
-    exp = int(time.time()) + 2
+    exp = int(time.time()) + 4
     client, renewed = [await connect(service, PATH, ticket=await ticket_for(http, user, exp=exp)) for _ in range(2)]
     assert (await renewed.ask({"type": "authenticate", "token": token(user)}))["type"] == "authenticated"
     assert await client.closed() == (1008, "token expired")
-    assert -0.1 < time.time() - exp < 1.5
+    assert -0.1 < time.time() - exp < 5
     await renewed.lives()
 
 

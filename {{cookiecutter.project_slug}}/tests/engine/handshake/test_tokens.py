@@ -40,7 +40,7 @@ REFUSED = {
     "no sub": token(user=None),
     "exp is no number": token(ttl=None, exp="tomorrow"),
     "exp is infinite": token(ttl=None, exp=float("inf")),
-    "not valid yet": token(nbf=int(time.time()) + 3600),
+    "not valid yet": token(nbf=int(time.time()) + 86_400),
     "sub is a name": token("alice"),
     "sub is empty": token(""),
     "sub is a fraction": token("1.5"),

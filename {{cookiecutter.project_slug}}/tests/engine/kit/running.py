@@ -29,17 +29,23 @@ DEFAULTS = {
     "SECRET_KEY": SECRET_KEY,
 }
 _ports = random.SystemRandom()
+_kept: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """A port below the range the kernel gives to outgoing connections, so that none of ours can take it first."""
+    """A port that nobody else is given: below those of outgoing connections, and kept until the tests end.
+
+    A server can listen there all the same, if it sets `SO_REUSEADDR` as servers do; another test's probe does not.
+    """
     while True:
-        port = _ports.randrange(10_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
+        port, probe = _ports.randrange(10_000, 32_000), socket.socket()
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            probe.close()
+            continue
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _kept.append(probe)
         return port
 
 
