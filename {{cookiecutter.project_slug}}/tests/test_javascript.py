@@ -76,5 +76,5 @@ console.log(JSON.stringify(answers));
 def test_their_types_hold(module: Path, tmp_path: Path) -> None:
     compiler = npm_package(TYPESCRIPT, INTEGRITY, tmp_path) / "lib" / "tsc.js"
     command = [str(NODE), str(compiler), *OPTIONS.split(), str(module)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert (result.returncode, result.stdout) == (0, "")

@@ -510,5 +510,5 @@ def test_its_types_hold(tmp_path: Path) -> None:
     options = "--noEmit --allowJs --checkJs --strict --skipLibCheck --target es2022 --module esnext"
     options += " --lib es2023,dom,dom.iterable --moduleResolution bundler"
     command = [str(NODE), str(compiler), *options.split(), str(CLIENT)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert (result.returncode, result.stdout) == (0, "")

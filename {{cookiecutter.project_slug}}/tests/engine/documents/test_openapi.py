@@ -264,7 +264,7 @@ def test_whatever_schemathesis_sends_nothing_undocumented_comes(start_service: S
         env=os.environ | {"TOKEN": secret, "NO_PROXY": "*"},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=110,
         check=False,
     )
     assert result.returncode == 0, result.stdout

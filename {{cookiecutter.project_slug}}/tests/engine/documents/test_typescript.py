@@ -42,7 +42,7 @@ def test_the_compiler_takes_the_types_and_finds_what_they_forbid(commands: Comma
         (tmp_path / "page.ts").write_text(text)
         command = [str(NODE), str(compiler), "--noEmit", "--strict", "--target", "es2022", "--module", "esnext"]
         command += ["--moduleResolution", "bundler", str(tmp_path / "page.ts"), str(tmp_path / "messages.d.ts")]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
         return [line for line in result.stdout.splitlines() if "error" in line]
 
     assert compiled(RIGHT) == []

@@ -28,7 +28,7 @@ def npm_package(name: str, integrity: str, directory: Path) -> Path:
     """One package, unpacked, without what it depends on."""
     options = ["--silent", "--prefer-offline", "--ignore-scripts", "--pack-destination", str(directory)]
     command = ["npm", "pack", *options, name]
-    result = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=55, check=False)
+    result = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=100, check=False)
     assert result.returncode == 0, result.stderr
     archive = directory / result.stdout.strip()
     digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
