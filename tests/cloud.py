@@ -16,6 +16,7 @@ from typing import Any
 import boto3
 
 from tests.bakery import ROOT
+from tests.making import free_port
 
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"
@@ -148,9 +149,7 @@ KINDS = {
 @contextmanager
 def simulated_cloud(directory: Path) -> Iterator[Cloud]:
     """A fresh simulator while the block runs."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     log = directory / "simulator.log"
     environment = {**os.environ, "MOTO_IAM_LOAD_MANAGED_POLICIES": "true", "MOTO_ACCOUNT_ID": ACCOUNT}
     with log.open("wb") as output:

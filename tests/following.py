@@ -18,7 +18,7 @@ ENVIRONMENT |= IDENTITY | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM
 
 def run(directory: Path, *command: str, status: int = 0) -> str:
     result = subprocess.run(
-        command, cwd=directory, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False
+        command, cwd=directory, env=ENVIRONMENT, capture_output=True, text=True, timeout=800, check=False
     )
     assert result.returncode == status, result.stdout + result.stderr
     return result.stdout

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-PATIENCE = 300
+PATIENCE = 800
 _ports = random.SystemRandom()
 _kept: list[socket.socket] = []
 

@@ -82,7 +82,7 @@ def bootstrap(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 

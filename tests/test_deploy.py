@@ -81,7 +81,8 @@ def test_a_failing_migration_stops_the_deployment(idle: Site, first: str) -> Non
 def test_an_image_that_does_not_become_stable_is_rolled_back(
     idle: Site, first: str, digest: str, complaint: str
 ) -> None:
-    refused = idle.deploy(idle.cloud.push_image(PROJECT, digest), "--without-smoke-test")
+    patience = ["--patience", "3" if digest == "dead" else "60"]
+    refused = idle.deploy(idle.cloud.push_image(PROJECT, digest), *patience, "--without-smoke-test")
     assert refused.returncode == 1
     assert complaint in refused.stderr
     assert "Rolled back" in refused.stderr
@@ -108,17 +109,17 @@ def test_an_image_that_does_not_serve_is_rolled_back(idle: Site, first: str) -> 
     assert idle.running_image() == first
 
 
-def test_an_image_that_serves_a_client_is_deployed(cloud: Cloud, project: Path, tmp_path: Path) -> None:
-    port, log = free_port(), tmp_path / "service.log"
+def test_an_image_that_serves_a_client_is_deployed(cloud: Cloud, project: Path, place: Path) -> None:
+    port, log = free_port(), place / "service.log"
     settings = {"HOST": "127.0.0.1", "PORT": str(port), "SECRET_KEY": KEY, "DRAIN_SECONDS": "1"}
-    place = make_site(cloud, project, f"http://127.0.0.1:{port}")
-    cloud.client("secretsmanager").put_secret_value(SecretId=place.secret, SecretString=KEY)
+    site = make_site(cloud, project, f"http://127.0.0.1:{port}")
+    cloud.client("secretsmanager").put_secret_value(SecretId=site.secret, SecretString=KEY)
     digest = cloud.push_image(PROJECT, "0001")
-    with running_service(project, tmp_path, log, settings):
-        deployed = place.deploy(digest)
+    with running_service(project, place, log, settings):
+        deployed = site.deploy(digest)
     assert deployed.returncode == 0, deployed.stderr
     assert f"http://127.0.0.1:{port} serves" in deployed.stderr
-    assert place.running_image() == digest
+    assert site.running_image() == digest
     assert KEY not in deployed.stdout + deployed.stderr
 
 

@@ -37,7 +37,7 @@ def test_terraform_respects_the_lock_of_a_deployment(idle: Site, first: str, tmp
     terraform.run("init", "-input=false", *(f"-backend-config={name}={value}" for name, value in settings.items()))
     image = idle.cloud.push_image(PROJECT, "dead")
     slow = subprocess.Popen(
-        [*DEPLOY, "--image", image, "--poll", "0.1", "--patience", "20", "--without-smoke-test"],
+        [*DEPLOY, "--image", image, "--poll", "0.1", "--patience", "120", "--without-smoke-test"],
         cwd=idle.project,
         env=idle.cloud.environment,
         stderr=subprocess.PIPE,

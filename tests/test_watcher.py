@@ -98,7 +98,8 @@ def addresses_in_a_task(answers: dict[str, dict[str, str]], asked: list[str]) ->
 def watching(project: Path, task: str, endpoint: str, blind_after: float = 60.0) -> Iterator[Watch]:
     """The watcher as task.tf starts it, but more hasty."""
     source = (project / "infra" / "watcher.py").read_text()
-    hasty = source.replace("_SECONDS = 10.0", "_SECONDS = 0.2").replace("_SECONDS = 5.0", "_SECONDS = 0.5")
+    hasty = source.replace("_EVERY_SECONDS = 10.0", "_EVERY_SECONDS = 0.2")
+    hasty = hasty.replace("_LOAD_BALANCER_SECONDS = 5.0", "_LOAD_BALANCER_SECONDS = 0.5")
     hasty = hasty.replace("_BLIND_AFTER_SECONDS = 60.0", f"_BLIND_AFTER_SECONDS = {blind_after}")
     assert "_LOOK_EVERY_SECONDS = 0.2" in hasty
     looks: list[str] = []

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from tests.engine.kit.load import load
+import pytest
+
+from tests.engine.kit.load import ENOUGH, load
 from tests.engine.kit.running import Service
 
 MEASURED = {
@@ -11,6 +13,7 @@ MEASURED = {
 }
 
 
+@pytest.mark.timeout(2 * ENOUGH)
 async def test_a_short_smoke_run_measures_everything_and_loses_nothing(service: Service, tmp_path: Path) -> None:
     before = service.database.value("select count(*) from comments")
     options = ["--host", service.http, "--users", "40", "--spawn-rate", "40", "--run-time", "3s"]

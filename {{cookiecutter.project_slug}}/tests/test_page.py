@@ -98,7 +98,7 @@ def test_several_posts_are_followed_on_one_connection(
     there.press(f"Post {posts[1]}: 1 new")
     there.wait_for_comments(f"User {users[0]} on the second")
     for user in (here, there):
-        assert user.wire.count('"type":"subscribe"') == 2
+        assert user.wire.count('"type":"subscribed"') == 2
     here.press(f"Post {posts[0]}")
     here.wait_for_comments("You on the first")
 

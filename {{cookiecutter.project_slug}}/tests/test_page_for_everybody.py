@@ -30,10 +30,10 @@ def test_a_newer_token_renews_a_connection_and_an_expired_one_is_asked_for(page:
     renewed.wait_for_state("live")
     subscriptions = renewed.wire.count('"subscribed"')
     renewed.use_token(token(one))
-    expired.use_token(token(two, ttl=2))
+    expired.use_token(token(two, ttl=7))
+    renewed.wait_for_frame("authenticated")
     expired.wait_for_state("closed")
     assert expired.root.get_by_role("status").inner_text() == "Closed (token expired)"
-    renewed.wait_for_frame("authenticated")
     renewed.write("still here")
     renewed.wait_for_comments("You still here")
     assert renewed.wire.count('"subscribed"') == subscriptions, "it is the same connection"
@@ -71,6 +71,7 @@ def test_a_phone_shows_both_users_at_once(service: Service, pages: Pages, number
     page = pages.open(service, address(number(), number(), users=(number(), number())))
     User(page, 2).wait_for_state("live")
     page.set_viewport_size({"width": 390, "height": 664})  # what a browser leaves of 844
+    page.wait_for_function("![...document.querySelectorAll('.more')].some((more) => more.open)")
     for each in (User(page, 1), User(page, 2)):
         each.root.get_by_role("button", name="Send", exact=True).wait_for()
         field = each.root.get_by_label("Comment", exact=True).bounding_box()

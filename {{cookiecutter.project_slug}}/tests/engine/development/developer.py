@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -108,8 +109,9 @@ class Run:
     def discard(self) -> None:
         """End whatever is left of it, whatever it takes."""
         if self.process.poll() is None:
-            for process in [*self.workers(), psutil.Process(self.process.pid)]:
-                process.kill()
+            for process in [psutil.Process(self.process.pid), *self.workers()]:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
             self.process.wait(10)
 
 

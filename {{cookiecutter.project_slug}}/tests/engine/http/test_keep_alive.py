@@ -21,7 +21,7 @@ from tests.engine.kit.running import Service
 from tests.engine.kit.tokens import token
 from tests.engine.kit.waiting import eventually
 
-SHORT, LONG = 1.0, 4.0
+SHORT, LONG = 1.0, 6.0
 
 
 @pytest.fixture
@@ -42,10 +42,10 @@ async def test_a_kept_connection_lives_as_long_as_the_setting_says(shared_servic
     async with opened(shared_service(KEEP_ALIVE=str(LONG))) as wire:
         await wire.send(request())
         assert (await wire.answer()).status == 200
-        await asyncio.sleep(LONG - 1)
+        await asyncio.sleep(LONG * 2 / 3)
         await wire.send(request())
         assert (await wire.answer()).status == 200
-        assert LONG - 1 < await wire.ends() < LONG + 2
+        assert LONG * 2 / 3 < await wire.ends() < LONG * 2
 
 
 async def test_by_default_it_outlives_the_idle_timeout_of_a_load_balancer(service: Service) -> None:
@@ -142,7 +142,7 @@ async def test_a_client_that_does_not_read_its_answers_is_dropped(short: Service
     await eventually(lambda: short.open_sockets() == 0, "the others are gone")
     async with RawClient.unshaken(short.port, receive_buffer=4096) as client:
         await client.send(request("GET", "/swagger-ui-bundle.js") * answers)
-        await eventually(lambda: short.open_sockets() == 1, "it is connected")
+        assert await client.read_some(), "it is served"
         await eventually(lambda: short.open_sockets() == 0, "it is dropped")
 
 

@@ -104,16 +104,16 @@ async def test_close_codes_come_through_both_ways(
 
 async def test_an_event_comes_at_once_while_its_answer_goes_on(proxy: RealProxy, room: int, user: int) -> None:
     """A proxy may keep it back until a buffer is full, or (HAProxy) for the 0.2 s of a corked socket."""
-    seconds = []
+    seconds = [CORKED]
     async with (
         connected(proxy.ws, f"/ws/rooms/{room}", user=user) as writer,
         following(proxy.http, f"rooms/{room}", user=user) as source,
     ):
         assert (await source.receive()).event == "caught_up"
-        for body in ("first", "second", "third"):
+        while len(seconds) < 20 and min(seconds) >= CORKED:
             started = monotonic()
-            await enter(writer, body)
-            assert (await source.receive()).data["body"] == body
+            await enter(writer, "x")
+            assert (await source.receive()).data["body"] == "x"
             seconds.append(monotonic() - started)
     assert min(seconds) < CORKED
 

@@ -20,12 +20,13 @@ FLAGS = [
 PATIENCE = 15_000
 CONNECTION_LOST = (
     "net::ERR_CONNECTION",
+    "net::ERR_NETWORK_CHANGED",
     "net::ERR_EMPTY_RESPONSE",
     "net::ERR_SOCKET_NOT_CONNECTED",
     "status of 503",
     "WebSocket connection to",
 )
-"""What a browser itself says of a server that is gone; no page can keep it from that."""
+"""What a browser itself says of a server that is gone, or a network; no page can keep it from that."""
 
 
 @contextmanager

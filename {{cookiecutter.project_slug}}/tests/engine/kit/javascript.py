@@ -26,8 +26,8 @@ def run_node(script: Path, *arguments: object, within: float = 30) -> Any:
 @cache
 def npm_package(name: str, integrity: str, directory: Path) -> Path:
     """One package, unpacked, without what it depends on."""
-    options = ["--silent", "--prefer-offline", "--ignore-scripts", "--pack-destination", str(directory)]
-    command = ["npm", "pack", *options, name]
+    options = ["--silent", "--prefer-offline", "--ignore-scripts", "--fetch-retry-mintimeout=1000"]
+    command = ["npm", "pack", *options, "--pack-destination", str(directory), name]
     result = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=100, check=False)
     assert result.returncode == 0, result.stderr
     archive = directory / result.stdout.strip()

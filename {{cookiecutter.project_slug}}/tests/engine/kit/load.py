@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.engine.kit.commands import SECRET_KEY, plain_environment
 
-ENOUGH = 60
+ENOUGH = 120
 
 
 class Run:

@@ -7,6 +7,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -154,8 +155,9 @@ class Service:
     def discard(self) -> None:
         """End whatever is left of it, and its directory."""
         if self.process.poll() is None:
-            processes = [*self.workers(), psutil.Process(self.process.pid)]
+            processes = [psutil.Process(self.process.pid), *self.workers()]  # alone it would start others
             for process in processes:
-                process.kill()
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
             self.process.wait(5)
         shutil.rmtree(self.directory, ignore_errors=True)

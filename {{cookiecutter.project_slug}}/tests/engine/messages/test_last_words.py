@@ -30,7 +30,7 @@ def stored(service: Service, room: int) -> list[str]:
 
 
 @pytest.mark.parametrize("name", FATAL)
-@pytest.mark.parametrize("count", [1, 30])
+@pytest.mark.parametrize("count", [1, 8])
 async def test_what_is_read_together_with_the_end_is_stored(service: Service, room: int, name: str, count: int) -> None:
     end, code = FATAL[name]
     bodies = [str(number) for number in range(count)]

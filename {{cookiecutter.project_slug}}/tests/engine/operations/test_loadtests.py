@@ -5,6 +5,7 @@ import itertools
 import json
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,12 @@ from tests.engine.kit.commands import PROJECT, SECRET_KEY, plain_environment
 from tests.engine.kit.fixture_types import StartService
 from tests.engine.kit.load import ENOUGH, load
 from tests.engine.kit.postgres import Database
-from tests.engine.kit.running import Service
+from tests.engine.kit.running import Service, free_port
 
 OURS = PROJECT / "loadtests" / "engine" / "scenarios"
 SCENARIOS = PROJECT / "tests" / "engine" / "application" / "scenarios"
+
+pytestmark = pytest.mark.timeout(2 * ENOUGH)
 
 
 def levels(directory: Path, text: str) -> tuple[str, str]:
@@ -29,7 +32,6 @@ def levels(directory: Path, text: str) -> tuple[str, str]:
     return "--levels", str(file)
 
 
-@pytest.mark.timeout(2 * ENOUGH)
 async def test_the_smoke_run_measures_everything_and_keeps_its_levels(
     start_service: StartService, tmp_path: Path
 ) -> None:
@@ -47,7 +49,6 @@ async def test_the_smoke_run_measures_everything_and_keeps_its_levels(
     assert (run.reports / "latency.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.timeout(2 * ENOUGH)
 async def test_a_deployment_under_load_loses_nothing(database: Database, tmp_path: Path) -> None:
     run = await load(
         tmp_path,
@@ -81,7 +82,7 @@ async def test_many_streams_and_server_sent_events_are_measured_and_lose_nothing
     service: Service, tmp_path: Path, scenario: str
 ) -> None:
     options = ["--host", service.http, "--users", "40", "--spawn-rate", "40", "--run-time", "4s"]
-    run = await load(tmp_path, SCENARIOS / f"{scenario}.py", *options)
+    run = await load(tmp_path, SCENARIOS / f"{scenario}.py", *options, *levels(tmp_path, "failures = 0"))
     assert (run.code, run.breaches) == (0, []), run.output
     expected = {f"{scenario} {measure}" for measure in ("connect", "delivery", "stored")}
     assert expected <= run.counts().keys()
@@ -90,7 +91,7 @@ async def test_many_streams_and_server_sent_events_are_measured_and_lose_nothing
 
 async def test_who_comes_and_goes_is_seen_by_the_others_in_time(service: Service, tmp_path: Path) -> None:
     options = ["--host", service.http, "--users", "40", "--spawn-rate", "10", "--run-time", "7s"]
-    run = await load(tmp_path, SCENARIOS / "presence.py", *options)
+    run = await load(tmp_path, SCENARIOS / "presence.py", *options, *levels(tmp_path, "failures = 0"))
     assert (run.code, run.breaches) == (0, []), run.output
     assert run.counts()["presence join"] >= 40
     assert run.counts()["presence joined"] > 100
@@ -165,12 +166,20 @@ class FaultyServer:
         await connection.send(json.dumps(message))
 
 
-@pytest.mark.parametrize("processes", [[], ["--processes", "2"]], ids=["one process", "distributed"])
-async def test_what_is_lost_or_comes_twice_or_breaks_off_is_a_failure(tmp_path: Path, processes: list[str]) -> None:
+def two_processes() -> list[str]:
+    meeting = str(free_port())  # Locust's own is one for the whole machine
+    here = ["--master-bind-host", "127.0.0.1", "--master-bind-port", meeting, "--master-port", meeting]
+    return ["--processes", "2", *here]
+
+
+@pytest.mark.parametrize("processes", [list, two_processes], ids=["one process", "distributed"])
+async def test_what_is_lost_or_comes_twice_or_breaks_off_is_a_failure(
+    tmp_path: Path, processes: Callable[[], list[str]]
+) -> None:
     async with serve(FaultyServer(), "127.0.0.1", 0) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         options = ["--host", f"http://127.0.0.1:{port}", "--users", "5", "--spawn-rate", "5", "--run-time", "2s"]
-        run = await load(tmp_path, SCENARIOS / "rooms.py", *options, *processes, *levels(tmp_path, ""), "Reader")
+        run = await load(tmp_path, SCENARIOS / "rooms.py", *options, *processes(), *levels(tmp_path, ""), "Reader")
     assert run.code == 1, run.output
     failures = Counter({(row["Name"], row["Error"]): int(row["Occurrences"]) for row in run.rows("failures")})
     assert failures["rooms lost", "a message never came"] == 1, run.output

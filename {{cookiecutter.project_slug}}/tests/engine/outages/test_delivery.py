@@ -32,7 +32,7 @@ async def test_an_outage_of_the_database_under_load_ends_no_connection_and_loses
     cluster = Cluster(application_module)
     try:
         with delivery.two_services(cluster.address) as services:
-            load = delivery.Load(clients=20, readers=4, topics=4, entries=100, within=delivery.PROMISED)
+            load = delivery.Load(clients=20, readers=4, topics=4, entries=100, within=3 * delivery.PROMISED)
             await delivery.outlast(services, cluster, 1, load)
     finally:
         cluster.destroy()

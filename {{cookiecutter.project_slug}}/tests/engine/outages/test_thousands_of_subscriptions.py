@@ -18,7 +18,7 @@ from tests.engine.rooms import enter
 
 CONNECTIONS, FOLLOWED, ROOMS = 50, 100, 150
 """Each follows a part of the rooms of its own, all of them each room."""
-PATIENCE = 30
+PATIENCE = 60
 
 
 @pytest.fixture
@@ -72,6 +72,7 @@ async def history_queries(service: Service) -> int:
     return next(int(float(line.split()[1])) for line in lines if line.startswith("hub_history_queries_total "))
 
 
+@pytest.mark.timeout(4 * PATIENCE)
 async def test_all_recover_and_ask_for_no_stream_twice(
     services: list[Service], clients: list[Live], broker: Valkey, number: Number
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from service.engine.delivery.valkey import ValkeyBroker
 from service.engine.foundation.metrics import Metrics
-from tests.engine.delivery import PROMISED
+from tests.engine import delivery
 from tests.engine.kit.client import Client, Message
 from tests.engine.kit.fixture_types import Connect
 from tests.engine.kit.http_client import http_client
@@ -20,6 +20,8 @@ from tests.engine.kit.valkey import Valkey
 from tests.engine.kit.waiting import eventually
 from tests.engine.rooms import enter
 
+PROMISED = 3 * delivery.PROMISED
+"""Beside other tests."""
 OPERATOR = bearer(1_000_000, scope="letters:write connections:write")
 
 

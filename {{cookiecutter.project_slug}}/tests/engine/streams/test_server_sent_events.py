@@ -144,7 +144,7 @@ async def test_a_right_that_ends_ends_it_on_every_process(
 
 
 async def test_it_ends_with_its_token(service: Service, room: int, user: int) -> None:
-    async with following(service.http, f"rooms/{room}", token=token(user, ttl=1)) as source:
+    async with following(service.http, f"rooms/{room}", token=token(user, ttl=3)) as source:
         assert (await source.receive()).event == "caught_up"
         (last,) = await source.rest()
         assert (last.event, last.data["code"]) == ("error", "expired_token")
