@@ -3,6 +3,7 @@
 Of an application that one has read nothing: every fork imports it anew, as `python -m` does.
 """
 
+import gc
 import multiprocessing
 import os
 import runpy
@@ -115,6 +116,7 @@ def _run(
     output: Path,
     errors: Path | None,
 ) -> None:
+    gc.freeze()  # what is imported already stays: a collection would look at all of it, and so copy its pages
     os.chdir(directory)
     os.environ.clear()
     os.environ.update(environment)
