@@ -15,7 +15,8 @@ from tests.engine.kit.tokens import token
 
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "hypothesis-of-the-service")
 PATHS = ["/ws/echo", "/ws/json", "/ws/letters", "/ws/rooms/4242"]
-CODES = {1000, 1002, 1003, 1006, 1007, 1008, 1009}
+CODES = {1000, 1002, 1003, 1005, 1006, 1007, 1008, 1009}
+"""1005 is the answer to a close frame that names none."""
 ANSWERS = {"pong", "entry_created", "authenticated", "invalid_json", "invalid_message", "invalid_token"}
 EXAMPLES = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
