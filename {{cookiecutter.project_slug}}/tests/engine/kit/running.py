@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -46,7 +47,10 @@ def free_port() -> int:
             probe.close()
             continue
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        _kept.append(probe)
+        if sys.platform == "linux":
+            _kept.append(probe)
+        else:  # no other socket could have it
+            probe.close()
         return port
 
 
