@@ -10,7 +10,10 @@ from tests.engine.kit.programs import find_program
 from tests.engine.kit.running import Service
 
 NOBODY_WATCHES = ("SpareRendererForSitePerProcess", "WebUIOmniboxAimPopup", "WebUIOmniboxPopup")
-"""What each window gets ready for a person, and more than half the CPU of a page; names it lacks, a browser ignores."""
+"""What each window gets ready for a person: more than half the CPU of a page.
+
+A browser ignores names that it does not know. Of several lists it takes the last: Playwright's own is not in force.
+"""
 FLAGS = [
     "--disable-gpu",
     "--disable-quic",
