@@ -82,7 +82,7 @@ async def test_many_streams_and_server_sent_events_are_measured_and_lose_nothing
     service: Service, tmp_path: Path, scenario: str
 ) -> None:
     options = ["--host", service.http, "--users", "40", "--spawn-rate", "40", "--run-time", "4s"]
-    run = await load(tmp_path, SCENARIOS / f"{scenario}.py", *options, *levels(tmp_path, "failures = 0"))
+    run = await load(tmp_path, SCENARIOS / f"{scenario}.py", *options)
     assert (run.code, run.breaches) == (0, []), run.output
     expected = {f"{scenario} {measure}" for measure in ("connect", "delivery", "stored")}
     assert expected <= run.counts().keys()
@@ -91,7 +91,7 @@ async def test_many_streams_and_server_sent_events_are_measured_and_lose_nothing
 
 async def test_who_comes_and_goes_is_seen_by_the_others_in_time(service: Service, tmp_path: Path) -> None:
     options = ["--host", service.http, "--users", "40", "--spawn-rate", "10", "--run-time", "7s"]
-    run = await load(tmp_path, SCENARIOS / "presence.py", *options, *levels(tmp_path, "failures = 0"))
+    run = await load(tmp_path, SCENARIOS / "presence.py", *options)
     assert (run.code, run.breaches) == (0, []), run.output
     assert run.counts()["presence join"] >= 40
     assert run.counts()["presence joined"] > 100
